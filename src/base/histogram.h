@@ -1,0 +1,40 @@
+/* A histogram of fixed size with about 19 % resolution: four buckets for each power of two.
+ * Recording is a handful of instructions and never allocates. Values are whatever unit the owner
+ * says. */
+#pragma once
+
+#include <stdint.h>
+
+enum { HISTOGRAM_BUCKETS = 4 * 62 };
+
+typedef struct Histogram {
+    uint64_t count, sum, max;
+    uint64_t buckets[HISTOGRAM_BUCKETS];
+} Histogram;
+
+/* Values below 4 have a bucket each; above, two bits behind the leading one choose it. */
+static inline unsigned histogram_bucket(uint64_t value)
+{
+    if (value < 4)
+        return (unsigned)value;
+    unsigned shift = 61 - (unsigned)__builtin_clzll(value);
+    return 4 * shift + (unsigned)(value >> shift);
+}
+
+/* The smallest value that falls into a later bucket. */
+static inline uint64_t histogram_bucket_end(unsigned bucket)
+{
+    if (bucket < 4)
+        return bucket + 1;
+    unsigned shift = bucket / 4 - 1;
+    return ((uint64_t)(bucket % 4) + 5) << shift;
+}
+
+static inline void histogram_record(Histogram *histogram, uint64_t value)
+{
+    histogram->count++;
+    histogram->sum += value;
+    if (value > histogram->max)
+        histogram->max = value;
+    histogram->buckets[histogram_bucket(value)]++;
+}
