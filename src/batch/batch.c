@@ -1,0 +1,56 @@
+#include "batch/batch.h"
+
+#include <glib.h>
+
+#include "base/check.h"
+
+Batch *batch_new(Group *group, nsec_t now)
+{
+    Batch *batch = g_new(Batch, 1);
+    *batch = (Batch){.group = group, .since = now, .state = BATCH_STATE_OPEN};
+    list_link_init(&batch->waiting_link);
+    list_init(&batch->calls);
+    list_init(&batch->callers);
+    return batch;
+}
+
+void batch_free(Batch *batch)
+{
+    if (batch == NULL)
+        return;
+    check(list_empty(&batch->calls) && list_empty(&batch->callers));
+    check(!list_linked(&batch->waiting_link));
+    if (batch->group->open == batch)
+        batch->group->open = NULL;
+    g_free(batch);
+}
+
+void batch_add(Batch *batch, Call *call)
+{
+    check(call->batch == NULL && batch->state == BATCH_STATE_OPEN);
+    call->batch = batch;
+    list_append(&batch->calls, &call->batch_link);
+    batch->n_calls++;
+    batch->bytes += call->size;
+}
+
+void batch_remove(Batch *batch, Call *call)
+{
+    check(call->batch == batch);
+    list_remove(&call->batch_link);
+    call->batch = NULL;
+    batch->n_calls--;
+    batch->bytes -= call->size;
+}
+
+const char *batch_reason_name(BatchReason reason)
+{
+    static const char *const names[] = {
+        [BATCH_REASON_FULL_CALLS] = "full_calls",
+        [BATCH_REASON_FULL_BYTES] = "full_bytes",
+        [BATCH_REASON_SLOT] = "slot",
+        [BATCH_REASON_WINDOW] = "window",
+        [BATCH_REASON_NOBODY_LEFT] = "nobody_left",
+    };
+    return names[reason];
+}

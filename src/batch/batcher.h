@@ -1,0 +1,87 @@
+/* The batcher decides which calls travel together, and when. It does no I/O and reads no clock.
+ *
+ *    submit ---> [held: behind the caller's batch] ---+
+ *       |                                             | finish releases
+ *       v                                             v
+ *    open batch of its group --full--> full      ...joins the open batch
+ *       |                                |
+ *       +------- take (slot is free) ----+---> sent ---> answered, failed --> finish
+ *
+ *  - waiting: open and full batches, by the time at which their first call joined.
+ *  - deadlines: every call that has not ended, by deadline.
+ *
+ * Every submitted call ends exactly once: answered, failed, expired or withdrawn; then
+ * BatcherOps.call_ended is told. The operations must not call back into the batcher. */
+#pragma once
+
+#include "base/counters.h"
+#include "batch/batch.h"
+#include "batch/call.h"
+#include "batch/method.h"
+#include "batch/params.h"
+
+typedef struct BatcherOps {
+    /* The call has ended. Its caller may have departed. A reply is owed unless call->oneway, and
+     * what it borrows is valid until the function returns that let the batcher know of the answer:
+     * write it by then, or call_own_reply(). The owner finally calls call_leave_caller(). */
+    void (*call_ended)(void *data, Call *call);
+
+    /* All calls of a batch in flight have ended without its answer: nothing it may still bring is
+     * wanted. Its carrier is to be dropped, and then batcher_finish() called. */
+    void (*batch_abandoned)(void *data, Batch *batch);
+} BatcherOps;
+
+typedef struct Batcher Batcher;
+
+/* `methods`, `ops`, `ops_data` and `counters` are borrowed and outlive the batcher. */
+Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const BatcherOps *ops,
+                     void *ops_data, Counters *counters);
+void batcher_free(Batcher *batcher); /* no call may be left */
+
+const BatcherParams *batcher_params(const Batcher *batcher);
+
+/* A connected client: counts for "nobody left to wait for". */
+void batcher_add_caller(Batcher *batcher, Caller *caller);
+
+/* The client is gone: its waiting CALLs end as withdrawn, its ONEWAYs are still sent, and what is
+ * in flight ends when it is answered. The caller must stay until its n_calls is 0; then
+ * batcher_forget_caller(). */
+void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now);
+void batcher_forget_caller(Batcher *batcher, Caller *caller);
+
+/* Takes over a new call; `now` is the time at which its last byte was read. */
+void batcher_submit(Batcher *batcher, Call *call, nsec_t now);
+
+/* Whether batcher_take() has a batch at `now`. */
+bool batcher_due(const Batcher *batcher, nsec_t now);
+
+/* The next batch to be sent, NULL when none is due: the caller has a free slot. The batch is in
+ * flight from now on, until batcher_requeue() or batcher_finish(). */
+Batch *batcher_take(Batcher *batcher, nsec_t now);
+
+/* When a waiting batch becomes due, or a call's deadline passes, without anything else happening;
+ * NSEC_NEVER if never. */
+nsec_t batcher_next_window(const Batcher *batcher);
+nsec_t batcher_next_deadline(const Batcher *batcher);
+
+/* Ends the calls whose deadline has passed. */
+void batcher_expire(Batcher *batcher, nsec_t now);
+
+/* Ends a call in flight by its `answer` (split.h has checked and set it). */
+void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now);
+void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now);
+
+/* Ends the calls of a batch in flight that have not ended, or all calls that are not in flight,
+ * with INTERNAL_ERROR. */
+void batcher_fail_batch(Batcher *batcher, Batch *batch, const char *text, nsec_t now);
+void batcher_fail_waiting(Batcher *batcher, const char *text, nsec_t now);
+
+/* No byte of the batch has reached a server: its calls wait again, except those that have used up
+ * their retries, which end with INTERNAL_ERROR and `text`. The batch is gone from its carrier. */
+void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t now);
+
+/* The batch is no longer in flight and all of its calls have ended; frees it. */
+void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now);
+
+/* From now on nothing is waited for: every batch is due. */
+void batcher_drain(Batcher *batcher);

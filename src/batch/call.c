@@ -1,0 +1,196 @@
+#include "batch/call.h"
+
+#include <glib.h>
+
+#include "base/check.h"
+#include "wire/exception.h"
+#include "wire/header.h"
+#include "wire/transcode.h"
+#include "wire/varint.h"
+
+static Call *call_alloc(Caller *caller, Form client, const Message *message, size_t request_len)
+{
+    Call *call = g_malloc(sizeof *call + CALL_ROOM + request_len + CALL_SUFFIX_ROOM);
+    *call = (Call){
+        .caller = caller,
+        .form = client,
+        .type = message->type,
+        .oneway = message->type == MESSAGE_ONEWAY,
+        .seqid = message->seqid,
+        .size = message->whole.len,
+        .name_len = (uint32_t)message->name.len,
+        .request_len = request_len,
+    };
+    call->form.strict = message->strict;
+    list_link_init(&call->batch_link);
+    list_link_init(&call->deadline_link);
+    list_append(&caller->calls, &call->caller_link);
+    caller->n_calls++;
+    return call;
+}
+
+static void write_binary_request(Call *call, Bytes name, Bytes body)
+{
+    uint8_t *to = call->bytes + CALL_ROOM;
+    store_be32(to, (uint32_t)name.len);
+    memcpy(to + 4, name.data, name.len);
+    call->name_at = CALL_ROOM + 4;
+    memcpy(to + 4 + name.len + 4, body.data, body.len);
+}
+
+static void write_compact_request(Call *call, Bytes name, Bytes body)
+{
+    uint8_t *to = varint_write(call->bytes + CALL_ROOM, name.len);
+    call->name_at = (size_t)(to - call->bytes);
+    memcpy(to, name.data, name.len);
+    memcpy(to + name.len, body.data, body.len);
+}
+
+static Call *call_from(Caller *caller, Form client, Protocol upstream, const Message *message,
+                       Bytes body)
+{
+    size_t name_len = message->name.len;
+    size_t head = upstream == PROTOCOL_BINARY ? 4 + name_len + 4 : varint_size(name_len) + name_len;
+    Call *call = call_alloc(caller, client, message, head + body.len);
+    if (upstream == PROTOCOL_BINARY)
+        write_binary_request(call, message->name, body);
+    else
+        write_compact_request(call, message->name, body);
+    return call;
+}
+
+CallStatus call_new(Caller *caller, Form client, Form upstream, const Message *message,
+                    size_t max_size, nsec_t now, Call **ret)
+{
+    Buffer transcoded = {0};
+    Bytes body = message->body;
+    if (client.protocol != upstream.protocol) {
+        switch (transcode_struct(client.protocol, upstream.protocol, body, max_size, &transcoded)) {
+        case TRANSCODE_OK:
+            body = (Bytes){transcoded.data, transcoded.len};
+            break;
+        case TRANSCODE_E_INVALID:
+            return CALL_E_ARGUMENTS;
+        case TRANSCODE_E_LIMIT:
+            return CALL_E_TOO_LARGE;
+        }
+    }
+    *ret = call_from(caller, client, upstream.protocol, message, body);
+    (*ret)->arrived = now;
+    buffer_clear(&transcoded);
+    return CALL_OK;
+}
+
+Call *call_new_refused(Caller *caller, Form client, const Message *message, ExceptionCode code,
+                       const char *text)
+{
+    Call *call = call_from(caller, client, client.protocol, message, (Bytes){0});
+    call->state = CALL_STATE_ENDED;
+    call->oneway = false;
+    call_set_error(call, code, text);
+    return call;
+}
+
+Bytes call_name(const Call *call)
+{
+    return (Bytes){call->bytes + call->name_at, call->name_len};
+}
+
+/* Writes the client's header over the request, which is no longer needed and always has the room.
+ * The name goes with it: call_name() is not to be used any more. */
+static void write_reply_head(Call *call, MessageType type, size_t body_len)
+{
+    Bytes name = header_bare_name(call_name(call));
+    uint8_t *header = call->bytes + FRAME_HEADER_SIZE;
+    uint8_t *end =
+        header_write(header, call->form.protocol, call->form.strict, type, name, call->seqid);
+    size_t header_len = (size_t)(end - header);
+    if (call->form.transport == TRANSPORT_FRAMED) {
+        store_be32(call->bytes, (uint32_t)(header_len + body_len));
+        call->reply.head = (Bytes){call->bytes, FRAME_HEADER_SIZE + header_len};
+    } else {
+        call->reply.head = (Bytes){header, header_len};
+    }
+}
+
+/* Whether the answer becomes the reply by patching its sequence id: the usual case, in which
+ * nothing is copied. */
+static bool answer_is_reply(const Call *call)
+{
+    size_t bare_len = header_bare_name(call_name(call)).len;
+    return call->form.protocol == PROTOCOL_BINARY && call->form.strict && call->answer.strict &&
+           call->answer.header_size == HEADER_MAX_SIZE + bare_len &&
+           (call->answer.prefixed || call->form.transport == TRANSPORT_BUFFERED);
+}
+
+bool call_set_answer(Call *call, Protocol upstream, size_t max_size)
+{
+    const CallAnswer *answer = &call->answer;
+    Bytes body = {answer->data + answer->header_size, answer->len - answer->header_size};
+    if (call->form.protocol != upstream) {
+        if (transcode_struct(upstream, call->form.protocol, body, max_size, &call->reply.owned) !=
+            TRANSCODE_OK)
+            return false;
+        body = (Bytes){call->reply.owned.data, call->reply.owned.len};
+    } else if (answer_is_reply(call)) {
+        store_be32(answer->data + answer->header_size - 4, (uint32_t)call->seqid);
+        size_t frame = call->form.transport == TRANSPORT_FRAMED ? FRAME_HEADER_SIZE : 0;
+        call->reply.body = (Bytes){answer->data - frame, answer->len + frame};
+        return true;
+    }
+    write_reply_head(call, answer->type, body.len);
+    call->reply.body = body;
+    return true;
+}
+
+void call_set_error(Call *call, ExceptionCode code, const char *text)
+{
+    call->reply.owned.len = 0;
+    exception_append(&call->reply.owned, call->form, header_bare_name(call_name(call)), call->seqid,
+                     code, text);
+    call->reply.head = (Bytes){0};
+    call->reply.body = (Bytes){call->reply.owned.data, call->reply.owned.len};
+}
+
+void call_own_reply(Call *call)
+{
+    CallReply *reply = &call->reply;
+    if (reply->owned.len > 0 || reply->body.len == 0)
+        return;
+    buffer_append(&reply->owned, reply->body.data, reply->body.len);
+    reply->body = (Bytes){reply->owned.data, reply->owned.len};
+}
+
+static void call_free_unless_needed(Call *call)
+{
+    if (call->batch != NULL || call->caller != NULL)
+        return;
+    check(call->state == CALL_STATE_ENDED);
+    check(!list_linked(&call->deadline_link));
+    buffer_clear(&call->reply.owned);
+    g_free(call);
+}
+
+void call_leave_batch(Call *call)
+{
+    list_remove(&call->batch_link);
+    call->batch = NULL;
+    call_free_unless_needed(call);
+}
+
+void call_leave_caller(Call *call)
+{
+    list_remove(&call->caller_link);
+    call->caller->n_calls--;
+    call->caller = NULL;
+    call_free_unless_needed(call);
+}
+
+const char *call_state_name(CallState state)
+{
+    static const char *const names[] = {
+        [CALL_STATE_NEW] = "new",   [CALL_STATE_HELD] = "held",   [CALL_STATE_WAITING] = "waiting",
+        [CALL_STATE_SENT] = "sent", [CALL_STATE_ENDED] = "ended",
+    };
+    return names[state];
+}

@@ -1,0 +1,112 @@
+/* A call: one CALL or ONEWAY message of a client, on its way to the upstream and back.
+ *
+ * Its request lies in `bytes` as the upstream is to get it, with room around it for what a batch
+ * adds, so that a batch is written with one iovec a call and nothing is copied again:
+ *
+ *   bytes:  | CALL_ROOM           | name and body                 | CALL_SUFFIX_ROOM   |
+ *            item header, message   binary:  length name seqid     timeoutMs, lane,
+ *            header up to the name  args; compact: length name args stop of Request
+ *
+ * Position and deadline are filled in when the batch is joined (join.h).
+ *
+ * Life: held and waiting it belongs to its caller and a batch; it ends exactly once, in
+ * batcher_end_call(), with a reply in hand or none owed. It is freed when neither its caller (reply
+ * written) nor a batch (finished) needs it any longer. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/counters.h"
+#include "base/list.h"
+#include "base/nsec.h"
+#include "batch/caller.h"
+#include "wire/thrift.h"
+
+typedef enum CallState {
+    CALL_STATE_NEW,
+    CALL_STATE_HELD,    /* behind its caller's batch */
+    CALL_STATE_WAITING, /* in a batch that is not sent */
+    CALL_STATE_SENT,    /* in a batch in flight */
+    CALL_STATE_ENDED,   /* reply in hand, or none owed */
+} CallState;
+
+enum {
+    CALL_ROOM = 16,
+    CALL_SUFFIX_ROOM = 16,
+};
+
+/* What the upstream answered: checked by split.h, not yet in the client's form. */
+typedef struct CallAnswer {
+    uint8_t *data; /* borrowed and writable: the message */
+    size_t len;    /* 0: a Response without message */
+    size_t header_size;
+    bool strict;
+    bool prefixed; /* the four bytes before it are its length: what a framed client gets */
+    MessageType type;
+} CallAnswer;
+
+/* What the client is to be sent: a head in the client's form and the result struct behind it. */
+typedef struct CallReply {
+    Bytes head, body; /* borrowed until call_own_reply(): from the answer, `owned` or Call.bytes */
+    Buffer owned;
+} CallReply;
+
+typedef struct Call {
+    ListLink caller_link;   /* Caller.calls, or the client's replies to be written */
+    ListLink batch_link;    /* Batch.calls or Caller.held */
+    ListLink deadline_link; /* Batcher.deadlines */
+    Caller *caller;         /* NULL once it needs nothing any more */
+    Batch *batch;           /* NULL outside batches */
+    Method *method;
+    nsec_t arrived; /* its last byte was read */
+    nsec_t deadline;
+    CallState state;
+    Form form;        /* the client's */
+    MessageType type; /* as the client sent it */
+    bool oneway;      /* travels as ONEWAY */
+    uint32_t attempts;
+    int32_t seqid;  /* the client's */
+    size_t size;    /* of the message as it came */
+    size_t name_at; /* the name, as the client wrote it, in `bytes` */
+    uint32_t name_len;
+    size_t request_len; /* name and body, between the rooms */
+    CallAnswer answer;
+    CallReply reply;
+    uint8_t bytes[];
+} Call;
+
+typedef enum CallStatus {
+    CALL_OK,
+    CALL_E_ARGUMENTS, /* do not parse */
+    CALL_E_TOO_LARGE, /* in the upstream's protocol */
+} CallStatus;
+
+/* A new call of `caller` from a message, which is copied (and transcoded, where the protocols
+ * differ, into at most `max_size` bytes). It is the last in caller->calls. */
+CallStatus call_new(Caller *caller, Form client, Form upstream, const Message *message,
+                    size_t max_size, nsec_t now, Call **ret) __attribute__((warn_unused_result));
+
+/* A call that never travels and only keeps its place until its error is written: for messages that
+ * cannot be sent upstream. It has ended. */
+Call *call_new_refused(Caller *caller, Form client, const Message *message, ExceptionCode code,
+                       const char *text);
+
+Bytes call_name(const Call *call);
+
+/* Renders the upstream's answer, or an error, as the reply, in the client's form. The answer's
+ * bytes may be changed, and are borrowed. False when the answer cannot be transcoded into at most
+ * `max_size` bytes. */
+bool call_set_answer(Call *call, Protocol upstream, size_t max_size)
+    __attribute__((warn_unused_result));
+void call_set_error(Call *call, ExceptionCode code, const char *text);
+
+/* Copies what the reply borrows. */
+void call_own_reply(Call *call);
+
+/* The batch or the caller is done with it; frees it when the other is too. */
+void call_leave_batch(Call *call);
+void call_leave_caller(Call *call);
+
+const char *call_state_name(CallState state);

@@ -1,0 +1,37 @@
+/* A caller is a client as batching sees it: the calls it waits for, and their order.
+ *
+ * Strict order rests on one rule: at any moment all of a caller's calls that are waiting in, or
+ * travelling with, a batch are in the same batch (`batch`). Later calls that cannot join it are
+ * held, in order, until it is finished. Under relaxed order nothing is held. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+
+typedef struct Batch Batch;
+typedef struct Method Method;
+
+typedef struct Caller {
+    List calls; /* Call.caller_link: all that are neither answered nor withdrawn, as they came */
+    List held;  /* Call.batch_link, as they came */
+    Batch *batch;
+    ListLink batch_link; /* Batch.callers */
+    Method *last_method; /* of the latest call: saves looking it up again */
+    uint32_t n_calls;    /* in `calls` */
+    uint32_t n_held;
+    uint32_t n_waiting; /* in a batch that is not sent */
+    uint32_t n_sent;    /* in flight and not ended */
+    uint32_t lane;      /* in `batch`; 0 while it has one call there */
+    bool counted_busy;  /* in Batcher.n_busy */
+    bool departed;
+} Caller;
+
+static inline void caller_init(Caller *caller)
+{
+    *caller = (Caller){0};
+    list_init(&caller->calls);
+    list_init(&caller->held);
+    list_link_init(&caller->batch_link);
+}

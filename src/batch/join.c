@@ -1,0 +1,183 @@
+#include "batch/join.h"
+
+#include "base/check.h"
+#include "wire/header.h"
+#include "wire/varint.h"
+
+/* Struct fields as the protocols write them: type and id; compact has the delta in the upper half.
+ */
+enum {
+    BINARY_FIELD_SIZE = 3,
+    BINARY_I32_FIELD_SIZE = 7,
+    COMPACT_TYPE_I32 = 5,
+    COMPACT_TYPE_BINARY = 8,
+    COMPACT_TYPE_LIST = 9,
+    COMPACT_TYPE_STRUCT = 12,
+    COMPACT_DELTA_1 = 1 << 4,
+    COMPACT_LONG_LIST = 15,
+};
+
+enum { ENVELOPE_MAX_SIZE = FRAME_HEADER_SIZE + HEADER_MAX_SIZE + 16 + 2 };
+
+/* Where a call's message lies; grows as more is written around it. */
+typedef struct Span {
+    uint8_t *begin, *end;
+} Span;
+
+size_t join_max_iovecs(const Batch *batch)
+{
+    return (size_t)batch->n_calls + 2;
+}
+
+static uint8_t *write_binary_field(uint8_t *to, ThriftType type, uint16_t id)
+{
+    to[0] = (uint8_t)type;
+    store_be16(to + 1, id);
+    return to + BINARY_FIELD_SIZE;
+}
+
+static uint8_t *write_binary_i32_field(uint8_t *to, uint16_t id, uint32_t value)
+{
+    store_be32(write_binary_field(to, THRIFT_I32, id), value);
+    return to + BINARY_I32_FIELD_SIZE;
+}
+
+/* Completes the message header in front of the name. */
+static Span join_message(Call *call, Protocol protocol, int32_t seqid)
+{
+    MessageType type = call->oneway ? MESSAGE_ONEWAY : MESSAGE_CALL;
+    uint8_t *request = call->bytes + CALL_ROOM;
+    Span span = {request, request + call->request_len};
+    if (protocol == PROTOCOL_BINARY) {
+        store_be32(request + 4 + call->name_len, (uint32_t)seqid);
+        span.begin -= 4;
+        store_be32(span.begin, 0x80010000U | (uint32_t)type);
+        return span;
+    }
+    uint8_t head[2 + VARINT32_MAX_SIZE] = {0x82, (uint8_t)(type << 5 | 1)};
+    size_t head_len = (size_t)(varint_write(head + 2, (uint32_t)seqid) - head);
+    span.begin -= head_len;
+    memcpy(span.begin, head, head_len);
+    return span;
+}
+
+static uint32_t timeout_ms(const Call *call, nsec_t now)
+{
+    nsec_t ms = nsec_until(now, call->deadline) / NSEC_PER_MSEC;
+    return ms == 0 ? 1 : (uint32_t)nsec_min(ms, INT32_MAX);
+}
+
+static void wrap_binary_item(Span *span, uint32_t timeout, uint32_t lane)
+{
+    uint32_t message_len = (uint32_t)(span->end - span->begin);
+    span->begin -= BINARY_FIELD_SIZE + 4;
+    store_be32(write_binary_field(span->begin, THRIFT_STRING, 1), message_len);
+    span->end = write_binary_i32_field(span->end, 2, timeout);
+    if (lane > 0)
+        span->end = write_binary_i32_field(span->end, 3, lane);
+    *span->end++ = THRIFT_STOP;
+}
+
+static uint8_t *write_compact_i32_field(uint8_t *to, uint32_t value)
+{
+    *to++ = COMPACT_DELTA_1 | COMPACT_TYPE_I32;
+    return varint_write(to, zigzag_encode((int32_t)value));
+}
+
+static void wrap_compact_item(Span *span, uint32_t timeout, uint32_t lane)
+{
+    size_t message_len = (size_t)(span->end - span->begin);
+    span->begin -= 1 + varint_size(message_len);
+    span->begin[0] = COMPACT_DELTA_1 | COMPACT_TYPE_BINARY;
+    varint_write(span->begin + 1, message_len);
+    span->end = write_compact_i32_field(span->end, timeout);
+    if (lane > 0)
+        span->end = write_compact_i32_field(span->end, lane);
+    *span->end++ = THRIFT_STOP;
+}
+
+static Span join_item(Call *call, Protocol protocol, int32_t position, nsec_t now)
+{
+    Span span = join_message(call, protocol, position);
+    uint32_t lane = call->caller->lane;
+    if (protocol == PROTOCOL_BINARY)
+        wrap_binary_item(&span, timeout_ms(call, now), lane);
+    else
+        wrap_compact_item(&span, timeout_ms(call, now), lane);
+    check(span.begin >= call->bytes &&
+          span.end <= call->bytes + CALL_ROOM + call->request_len + CALL_SUFFIX_ROOM);
+    return span;
+}
+
+static uint8_t *write_envelope(uint8_t *to, const Batch *batch, const BatcherParams *params)
+{
+    Protocol protocol = params->upstream.protocol;
+    to = header_write(to, protocol, true, MESSAGE_CALL, params->method, batch->seqid);
+    if (protocol == PROTOCOL_BINARY) {
+        to = write_binary_field(to, THRIFT_STRUCT, 1);
+        to = write_binary_field(to, THRIFT_LIST, 1);
+        *to++ = THRIFT_STRUCT;
+        store_be32(to, batch->n_calls);
+        return to + 4;
+    }
+    *to++ = COMPACT_DELTA_1 | COMPACT_TYPE_STRUCT;
+    *to++ = COMPACT_DELTA_1 | COMPACT_TYPE_LIST;
+    if (batch->n_calls < COMPACT_LONG_LIST) {
+        *to++ = (uint8_t)(batch->n_calls << 4 | COMPACT_TYPE_STRUCT);
+        return to;
+    }
+    *to++ = COMPACT_LONG_LIST << 4 | COMPACT_TYPE_STRUCT;
+    return varint_write(to, batch->n_calls);
+}
+
+static size_t join_envelope(Batch *batch, const BatcherParams *params, nsec_t now, Buffer *head,
+                            struct iovec *iovecs)
+{
+    head->len = 0;
+    uint8_t *frame = buffer_reserve(head, ENVELOPE_MAX_SIZE + params->method.len);
+    uint8_t *message = frame + FRAME_HEADER_SIZE;
+    uint8_t *items = write_envelope(message, batch, params);
+    size_t len = (size_t)(items - message);
+    size_t n = 1;
+    int32_t position = 0;
+    LIST_FOREACH (&batch->calls, link) {
+        Call *call = LIST_ENTRY(link, Call, batch_link);
+        Span span = join_item(call, params->upstream.protocol, position++, now);
+        iovecs[n] = (struct iovec){span.begin, (size_t)(span.end - span.begin)};
+        len += iovecs[n++].iov_len;
+    }
+    uint8_t *tail = items;
+    *tail++ = THRIFT_STOP; /* of BatchRequest */
+    *tail++ = THRIFT_STOP; /* of the arguments */
+    iovecs[n++] = (struct iovec){items, 2};
+    bool framed = params->upstream.transport == TRANSPORT_FRAMED;
+    if (framed)
+        store_be32(frame, (uint32_t)(len + 2));
+    uint8_t *begin = framed ? frame : message;
+    iovecs[0] = (struct iovec){begin, (size_t)(items - begin)};
+    return n;
+}
+
+static size_t join_plain(Batch *batch, const BatcherParams *params, struct iovec *iovecs)
+{
+    size_t n = 0;
+    int32_t seqid = batch->seqid;
+    LIST_FOREACH (&batch->calls, link) {
+        Call *call = LIST_ENTRY(link, Call, batch_link);
+        Span span = join_message(call, params->upstream.protocol, seqid++);
+        if (params->upstream.transport == TRANSPORT_FRAMED) {
+            span.begin -= FRAME_HEADER_SIZE;
+            store_be32(span.begin, (uint32_t)(span.end - span.begin - FRAME_HEADER_SIZE));
+        }
+        iovecs[n++] = (struct iovec){span.begin, (size_t)(span.end - span.begin)};
+    }
+    return n;
+}
+
+size_t join_batch(Batch *batch, const BatcherParams *params, nsec_t now, Buffer *head,
+                  struct iovec *iovecs)
+{
+    if (batch->plain)
+        return join_plain(batch, params, iovecs);
+    return join_envelope(batch, params, now, head, iovecs);
+}

@@ -1,0 +1,197 @@
+#include "batch/split.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "wire/cursor.h"
+#include "wire/exception.h"
+#include "wire/header.h"
+#include "wire/scan.h"
+
+static SplitStatus broken(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static SplitStatus broken(char *why, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(why, SPLIT_WHY_SIZE, format, arguments);
+    va_end(arguments);
+    return SPLIT_E_BROKEN;
+}
+
+static const char *message_type_name(MessageType type)
+{
+    static const char *const names[] = {
+        [0] = "?",
+        [MESSAGE_CALL] = "CALL",
+        [MESSAGE_REPLY] = "REPLY",
+        [MESSAGE_EXCEPTION] = "EXCEPTION",
+        [MESSAGE_ONEWAY] = "ONEWAY",
+    };
+    return names[type];
+}
+
+/* Whether a message is the reply to the call that was sent with that name and sequence id. */
+static SplitStatus check_header(const Message *reply, Bytes sent_name, int32_t seqid, char *why)
+{
+    if (reply->type != MESSAGE_REPLY && reply->type != MESSAGE_EXCEPTION)
+        return broken(why, "a message of type %s instead of a reply",
+                      message_type_name(reply->type));
+    if (reply->seqid != seqid)
+        return broken(why, "sequence id %d where %d was due", reply->seqid, seqid);
+    Bytes name = header_bare_name(reply->name), due = header_bare_name(sent_name);
+    if (!bytes_equal(name, due))
+        return broken(why, "a reply of method '%.*s' where '%.*s' was due",
+                      (int)(name.len < 40 ? name.len : 40), (const char *)name.data,
+                      (int)(due.len < 40 ? due.len : 40), (const char *)due.data);
+    return SPLIT_OK;
+}
+
+static SplitStatus set_answer(Call *call, const BatcherParams *params, const Message *reply,
+                              int32_t seqid, bool prefixed, char *why)
+{
+    SplitStatus status = check_header(reply, call_name(call), seqid, why);
+    if (status != SPLIT_OK)
+        return status;
+    size_t taken;
+    if (scan_struct(params->upstream.protocol, reply->body, &taken) != SCAN_DONE ||
+        taken != reply->body.len)
+        return broken(why, "a reply whose result does not parse");
+    call->answer = (CallAnswer){
+        .data = (uint8_t *)(uintptr_t)reply->whole.data,
+        .len = reply->whole.len,
+        .header_size = (size_t)(reply->body.data - reply->whole.data),
+        .strict = reply->strict,
+        .prefixed = prefixed,
+        .type = reply->type,
+    };
+    return SPLIT_OK;
+}
+
+SplitStatus split_plain(Call *call, const BatcherParams *params, int32_t seqid,
+                        const Message *reply, bool prefixed, char why[SPLIT_WHY_SIZE])
+{
+    return set_answer(call, params, reply, seqid, prefixed, why);
+}
+
+static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes bytes,
+                                 int32_t position, char *why)
+{
+    Message message = {.whole = bytes};
+    size_t header_len;
+    if (header_read(params->upstream.protocol, bytes, bytes.len, &message, &header_len) !=
+        HEADER_OK)
+        return broken(why, "the response at position %d is no Thrift message", position);
+    message.body = (Bytes){bytes.data + header_len, bytes.len - header_len};
+    bool prefixed = params->upstream.protocol == PROTOCOL_BINARY;
+    return set_answer(call, params, &message, position, prefixed, why);
+}
+
+/* One Response { 1: optional binary message }. Fields of later versions are skipped. */
+static Bytes read_response(Cursor *cursor)
+{
+    Bytes message = {0};
+    int16_t id, saved = cursor_enter_struct(cursor);
+    ThriftType type;
+    while ((type = cursor_field(cursor, &id)) != THRIFT_STOP) {
+        if (id == 1 && type == THRIFT_STRING)
+            message = cursor_string(cursor);
+        else
+            cursor_skip(cursor, type, false);
+    }
+    cursor_leave_struct(cursor, saved);
+    return message;
+}
+
+static SplitStatus split_responses(Batch *batch, const BatcherParams *params, Cursor *cursor,
+                                   char *why)
+{
+    ThriftType element;
+    uint32_t count = cursor_list(cursor, &element);
+    if (cursor->failed)
+        return broken(why, "the list of responses does not parse");
+    if (count != batch->n_calls)
+        return broken(why, "%u responses to %u requests", count, batch->n_calls);
+    if (element != THRIFT_STRUCT)
+        return broken(why, "the responses are no structs");
+    int32_t position = 0;
+    LIST_FOREACH (&batch->calls, link) {
+        Call *call = LIST_ENTRY(link, Call, batch_link);
+        Bytes bytes = read_response(cursor);
+        if (cursor->failed)
+            return broken(why, "the response at position %d does not parse", position);
+        call->answer = (CallAnswer){0};
+        if (bytes.len > 0) {
+            SplitStatus status = split_message(call, params, bytes, position, why);
+            if (status != SPLIT_OK)
+                return status;
+        }
+        position++;
+    }
+    return SPLIT_OK;
+}
+
+/* The one field that leads on, in a struct that may have others: `id` of `type`. False when it is
+ * not there. */
+static bool find_field(Cursor *cursor, ThriftType wanted, int16_t wanted_id)
+{
+    int16_t id;
+    ThriftType type;
+    while ((type = cursor_field(cursor, &id)) != THRIFT_STOP) {
+        if (id == wanted_id && type == wanted)
+            return true;
+        cursor_skip(cursor, type, false);
+    }
+    return false;
+}
+
+static void skip_rest(Cursor *cursor, int16_t saved)
+{
+    int16_t id;
+    ThriftType type;
+    while ((type = cursor_field(cursor, &id)) != THRIFT_STOP)
+        cursor_skip(cursor, type, false);
+    cursor_leave_struct(cursor, saved);
+}
+
+/* The result struct { 0: BatchResponse { 1: list<Response> } }. */
+static SplitStatus split_result(Batch *batch, const BatcherParams *params, Bytes body, char *why)
+{
+    Cursor cursor = cursor_init(params->upstream.protocol, body);
+    int16_t outer = cursor_enter_struct(&cursor);
+    if (!find_field(&cursor, THRIFT_STRUCT, 0))
+        return broken(why, "no result in the answer");
+    int16_t inner = cursor_enter_struct(&cursor);
+    if (!find_field(&cursor, THRIFT_LIST, 1))
+        return broken(why, "no list of responses in the answer");
+    SplitStatus status = split_responses(batch, params, &cursor, why);
+    if (status != SPLIT_OK)
+        return status;
+    skip_rest(&cursor, inner);
+    skip_rest(&cursor, outer);
+    if (cursor.failed || cursor.at != cursor.end)
+        return broken(why, "the answer does not parse behind its responses");
+    return SPLIT_OK;
+}
+
+static SplitStatus refused(const BatcherParams *params, const Message *reply, char *why)
+{
+    Bytes text;
+    int32_t code;
+    if (!exception_read(params->upstream.protocol, reply->body, &text, &code))
+        return broken(why, "an exception that does not parse");
+    snprintf(why, SPLIT_WHY_SIZE, "%s: %.*s", exception_code_name(code),
+             (int)(text.len < 120 ? text.len : 120), (const char *)text.data);
+    return SPLIT_E_REFUSED;
+}
+
+SplitStatus split_envelope(Batch *batch, const BatcherParams *params, const Message *reply,
+                           char why[SPLIT_WHY_SIZE])
+{
+    SplitStatus status = check_header(reply, params->method, batch->seqid, why);
+    if (status != SPLIT_OK)
+        return status;
+    if (reply->type == MESSAGE_EXCEPTION)
+        return refused(params, reply, why);
+    return split_result(batch, params, reply->body, why);
+}
