@@ -4,7 +4,8 @@
 
 #include "wire/thrift.h"
 
-/* Appends the message in `form`, frame header included where framed. `name` is the bare name. */
+/* Appends the message in `form`, frame header included where framed. `name` is the bare name;
+ * it must not lie in `out`. */
 void exception_append(Buffer *out, Form form, Bytes name, int32_t seqid, ExceptionCode code,
                       const char *text);
 

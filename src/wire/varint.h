@@ -1,4 +1,5 @@
-/* Varints: ULEB128, seven bits a byte, least significant first; zigzag maps signed onto unsigned. */
+/* Varints: ULEB128, seven bits a byte, least significant first; zigzag maps signed onto unsigned.
+ */
 #pragma once
 
 #include <stddef.h>
@@ -26,13 +27,14 @@ static inline uint8_t *varint_write(uint8_t *to, uint64_t value)
 static inline int varint_read(const uint8_t *at, const uint8_t *end, uint64_t *ret)
 {
     uint64_t value = 0;
-    for (int i = 0; i < VARINT_MAX_SIZE; i++) {
-        if (at + i == end)
+    for (int size = 1; size <= VARINT_MAX_SIZE; size++) {
+        if (at == end)
             return 0;
-        value |= (uint64_t)(at[i] & 0x7f) << (7 * i);
-        if (!(at[i] & 0x80)) {
+        uint8_t byte = *at++;
+        value |= (uint64_t)(byte & 0x7f) << (7 * (size - 1));
+        if (byte < 0x80) {
             *ret = value;
-            return i + 1;
+            return size;
         }
     }
     return -1;

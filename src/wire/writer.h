@@ -6,8 +6,8 @@
 typedef struct Writer {
     Buffer *out; /* borrowed */
     Protocol protocol;
-    int16_t last_field;    /* compact */
-    int16_t pending_field; /* compact: a bool field's header waits for its value; < 0 none */
+    int16_t last_field;    /* compact: field ids are written as deltas */
+    int16_t pending_field; /* compact: the bool field whose header waits for its value */
     bool bool_pending;
 } Writer;
 
