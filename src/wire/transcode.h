@@ -1,9 +1,9 @@
 /* Rewrites a struct from one protocol into another without its IDL: both carry their types.
  *
  * An empty compact map carries no types; it becomes a binary map of string to string. Compact bools
- * in containers are read as 1 true, anything else false (PHP writes 1 and 0, others 1 and 2). Binary
- * bools: 0 false, anything else true. Doubles are the same eight bytes, in the other order. Iterative,
- * THRIFT_MAX_DEPTH levels. */
+ * in containers are read as 1 true, anything else false (PHP writes 1 and 0, others 1 and 2).
+ * Binary bools: 0 false, anything else true. Doubles are the same eight bytes, in the other order.
+ * Iterative, THRIFT_MAX_DEPTH levels. */
 #pragma once
 
 #include "wire/thrift.h"
