@@ -36,6 +36,17 @@ static gboolean one_of(const char *value, const char *a, const char *b)
     return g_str_equal(value, a) || g_str_equal(value, b);
 }
 
+/* Not before parsing: GOption forgets to free what it replaces. */
+static void options_complete(Options *options)
+{
+    if (options->listen == NULL)
+        options->listen = g_strdup("127.0.0.1:0");
+    if (options->transport == NULL)
+        options->transport = g_strdup("framed");
+    if (options->protocol == NULL)
+        options->protocol = g_strdup("binary");
+}
+
 static gboolean options_check(const Options *options, GError **error)
 {
     if (!one_of(options->transport, "framed", "buffered"))
@@ -75,6 +86,7 @@ static gboolean options_parse(Options *options, int *argc, char ***argv, GError 
         return FALSE;
     if (*argc > 1)
         return options_fail(error, "there are only options, see --help");
+    options_complete(options);
     return options_check(options, error);
 }
 
@@ -144,11 +156,7 @@ static int serve(const Options *options)
 
 int main(int argc, char **argv)
 {
-    Options options = {
-        .listen = g_strdup("127.0.0.1:0"),
-        .transport = g_strdup("framed"),
-        .protocol = g_strdup("binary"),
-    };
+    Options options = {0};
     g_autoptr(GError) error = NULL;
     int status;
 

@@ -17,10 +17,14 @@
  * process() then fails, because the end of the message is unknown, and the server should close).
  * - A batch inside a batch is an unknown method.
  *
+ * - c_glib reads nested values by recursion without limit, so that one hostile message of some
+ *   100 KiB ends a server. A call of a batch is looked through first when it is large enough for
+ * that (above 4 KiB), and refused when it nests deeper than 64 levels. What comes outside of
+ * batches is read by the inner processor alone.
+ *
  * An adapter does not change once made: any number of threads may process with it at once, if the
- * inner processor allows that. Nested values deeper than 64 levels are refused inside a batch, as
- * c_glib's own reading recurses without limit; outside of batches the inner processor reads alone.
- */
+ * inner processor allows that. The protocols handed to process() have to be plain ones (binary,
+ * compact, ...), no decorators. */
 #pragma once
 
 #include <thrift/c_glib/processor/thrift_dispatch_processor.h>
