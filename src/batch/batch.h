@@ -55,7 +55,7 @@ void batch_remove(Batch *batch, Call *call);
 static inline Call *batch_first(const Batch *batch)
 {
     ListLink *link = list_first(&batch->calls);
-    return link != NULL ? LIST_ENTRY(link, Call, batch_link) : NULL;
+    return link != NULL ? LIST_OWNER(link, Call, batch_link) : NULL;
 }
 
 const char *batch_reason_name(BatchReason reason);

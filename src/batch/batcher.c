@@ -110,7 +110,7 @@ static void insert_waiting(Batcher *batcher, Batch *batch)
 {
     ListLink *position = batcher->waiting.head.prev;
     while (position != &batcher->waiting.head &&
-           LIST_ENTRY(position, Batch, waiting_link)->since > batch->since)
+           LIST_OWNER(position, Batch, waiting_link)->since > batch->since)
         position = position->prev;
     list_insert_after(position, &batch->waiting_link);
 }
@@ -171,7 +171,7 @@ static void release_held(Batcher *batcher, Caller *caller, nsec_t now)
 {
     ListLink *link;
     while ((link = list_first(&caller->held)) != NULL) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+        Call *call = LIST_OWNER(link, Call, batch_link);
         if (must_be_held(batcher, call))
             break;
         list_remove(link);
@@ -206,7 +206,7 @@ static void insert_deadline(Batcher *batcher, Call *call)
 {
     ListLink *position = batcher->deadlines.head.prev;
     while (position != &batcher->deadlines.head &&
-           LIST_ENTRY(position, Call, deadline_link)->deadline > call->deadline)
+           LIST_OWNER(position, Call, deadline_link)->deadline > call->deadline)
         position = position->prev;
     list_insert_after(position, &call->deadline_link);
 }
@@ -290,8 +290,8 @@ void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now)
     caller->departed = true;
     batcher->n_callers--;
     update_busy(batcher, caller);
-    LIST_FOREACH_SAFE (&caller->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, caller_link);
+    LIST_EACH_SAFE (&caller->calls, link) {
+        Call *call = LIST_OWNER(link, Call, caller_link);
         bool waits = call->state == CALL_STATE_HELD || call->state == CALL_STATE_WAITING;
         if (waits && !call->oneway)
             end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
@@ -326,8 +326,8 @@ static bool batch_due(const Batcher *batcher, const Batch *batch, nsec_t now, Ba
 
 static Batch *first_due(const Batcher *batcher, nsec_t now, BatchReason *ret_reason)
 {
-    LIST_FOREACH (&batcher->waiting, link) {
-        Batch *batch = LIST_ENTRY(link, Batch, waiting_link);
+    LIST_EACH (&batcher->waiting, link) {
+        Batch *batch = LIST_OWNER(link, Batch, waiting_link);
         if (batch_due(batcher, batch, now, ret_reason))
             return batch;
     }
@@ -346,8 +346,8 @@ static bool travels_plain(const Batcher *batcher, const Batch *batch)
 {
     if (batch->n_calls >= batcher->params.min_calls)
         return false;
-    LIST_FOREACH (&batch->calls, link) {
-        const Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH (&batch->calls, link) {
+        const Call *call = LIST_OWNER(link, Call, batch_link);
         if (call->oneway || !call->method->answers)
             return false;
     }
@@ -378,8 +378,8 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
     batch->state = BATCH_STATE_SENT;
     batch->n_unanswered = batch->n_calls;
     batch->plain = travels_plain(batcher, batch);
-    LIST_FOREACH (&batch->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
         call->state = CALL_STATE_SENT;
         call->caller->n_waiting--;
         call->caller->n_sent++;
@@ -392,13 +392,12 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
     return batch;
 }
 
-nsec_t batcher_next_window(const Batcher *batcher)
+nsec_t batcher_next_window(const Batcher *batcher, nsec_t now)
 {
-    if (batcher->params.flush == FLUSH_ADAPTIVE)
-        return NSEC_NEVER;
-    LIST_FOREACH (&batcher->waiting, link) {
-        const Batch *batch = LIST_ENTRY(link, Batch, waiting_link);
-        if (batch->state == BATCH_STATE_OPEN)
+    LIST_EACH (&batcher->waiting, link) {
+        const Batch *batch = LIST_OWNER(link, Batch, waiting_link);
+        BatchReason reason;
+        if (!batch_due(batcher, batch, now, &reason))
             return batch->since + batcher->params.window;
     }
     return NSEC_NEVER;
@@ -407,7 +406,7 @@ nsec_t batcher_next_window(const Batcher *batcher)
 nsec_t batcher_next_deadline(const Batcher *batcher)
 {
     ListLink *first = list_first(&batcher->deadlines);
-    return first != NULL ? LIST_ENTRY(first, Call, deadline_link)->deadline : NSEC_NEVER;
+    return first != NULL ? LIST_OWNER(first, Call, deadline_link)->deadline : NSEC_NEVER;
 }
 
 /* Answers and failures */
@@ -429,7 +428,7 @@ void batcher_expire(Batcher *batcher, nsec_t now)
 {
     ListLink *link;
     while ((link = list_first(&batcher->deadlines)) != NULL) {
-        Call *call = LIST_ENTRY(link, Call, deadline_link);
+        Call *call = LIST_OWNER(link, Call, deadline_link);
         if (call->deadline > now)
             break;
         Caller *caller = call->caller;
@@ -490,8 +489,8 @@ void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
 void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now)
 {
     histogram_record(&batcher->counters->upstream_nsec, nsec_until(batch->sent, now));
-    LIST_FOREACH (&batch->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
         if (call->state == CALL_STATE_SENT)
             batcher_answer_call(batcher, call, now);
     }
@@ -499,8 +498,8 @@ void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now)
 
 void batcher_fail_batch(Batcher *batcher, Batch *batch, const char *text, nsec_t now)
 {
-    LIST_FOREACH (&batch->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
         if (call->state == CALL_STATE_SENT)
             fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
     }
@@ -508,8 +507,8 @@ void batcher_fail_batch(Batcher *batcher, Batch *batch, const char *text, nsec_t
 
 void batcher_fail_waiting(Batcher *batcher, const char *text, nsec_t now)
 {
-    LIST_FOREACH_SAFE (&batcher->deadlines, link) {
-        Call *call = LIST_ENTRY(link, Call, deadline_link);
+    LIST_EACH_SAFE (&batcher->deadlines, link) {
+        Call *call = LIST_OWNER(link, Call, deadline_link);
         if (call->state != CALL_STATE_SENT)
             fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
     }
@@ -529,8 +528,8 @@ static void unsend_call(Batcher *batcher, Call *call)
 void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t now)
 {
     check(batch->state == BATCH_STATE_SENT);
-    LIST_FOREACH_SAFE (&batch->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH_SAFE (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
         if (call->state == CALL_STATE_SENT && call->attempts >= batcher->params.retries)
             fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
         if (call->state == CALL_STATE_SENT) {
@@ -545,8 +544,8 @@ void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t no
         batcher_finish(batcher, batch, now);
         return;
     }
-    LIST_FOREACH_SAFE (&batch->callers, link) {
-        Caller *caller = LIST_ENTRY(link, Caller, batch_link);
+    LIST_EACH_SAFE (&batch->callers, link) {
+        Caller *caller = LIST_OWNER(link, Caller, batch_link);
         if (caller->n_waiting > 0)
             continue;
         leave_batch(caller);
@@ -560,14 +559,14 @@ void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t no
 void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now)
 {
     check(batch->state == BATCH_STATE_SENT);
-    LIST_FOREACH_SAFE (&batch->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH_SAFE (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
         check(call->state == CALL_STATE_ENDED);
         call_leave_batch(call);
     }
     ListLink *link;
     while ((link = list_first(&batch->callers)) != NULL) {
-        Caller *caller = LIST_ENTRY(link, Caller, batch_link);
+        Caller *caller = LIST_OWNER(link, Caller, batch_link);
         leave_batch(caller);
         release_held(batcher, caller, now);
     }

@@ -59,9 +59,9 @@ bool batcher_due(const Batcher *batcher, nsec_t now);
  * flight from now on, until batcher_requeue() or batcher_finish(). */
 Batch *batcher_take(Batcher *batcher, nsec_t now);
 
-/* When a waiting batch becomes due, or a call's deadline passes, without anything else happening;
- * NSEC_NEVER if never. */
-nsec_t batcher_next_window(const Batcher *batcher);
+/* When the next batch that is not due at `now` becomes so, or a call's deadline passes, without
+ * anything else happening; NSEC_NEVER if never. */
+nsec_t batcher_next_window(const Batcher *batcher, nsec_t now);
 nsec_t batcher_next_deadline(const Batcher *batcher);
 
 /* Ends the calls whose deadline has passed. */

@@ -140,8 +140,8 @@ static size_t join_envelope(Batch *batch, const BatcherParams *params, nsec_t no
     size_t len = (size_t)(items - message);
     size_t n = 1;
     int32_t position = 0;
-    LIST_FOREACH (&batch->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
         Span span = join_item(call, params->upstream.protocol, position++, now);
         iovecs[n] = (struct iovec){span.begin, (size_t)(span.end - span.begin)};
         len += iovecs[n++].iov_len;
@@ -162,8 +162,8 @@ static size_t join_plain(Batch *batch, const BatcherParams *params, struct iovec
 {
     size_t n = 0;
     int32_t seqid = batch->seqid;
-    LIST_FOREACH (&batch->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
         Span span = join_message(call, params->upstream.protocol, seqid++);
         if (params->upstream.transport == TRANSPORT_FRAMED) {
             span.begin -= FRAME_HEADER_SIZE;

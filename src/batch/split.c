@@ -115,8 +115,8 @@ static SplitStatus split_responses(Batch *batch, const BatcherParams *params, Cu
     if (element != THRIFT_STRUCT)
         return broken(why, "the responses are no structs");
     int32_t position = 0;
-    LIST_FOREACH (&batch->calls, link) {
-        Call *call = LIST_ENTRY(link, Call, batch_link);
+    LIST_EACH (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
         Bytes bytes = read_response(cursor);
         if (cursor->failed)
             return broken(why, "the response at position %d does not parse", position);

@@ -1,0 +1,144 @@
+#include "daemon/daemon.h"
+
+#include <glib.h>
+#include <signal.h>
+#include <stdio.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "daemon/config.h"
+#include "daemon/options.h"
+#include "daemon/stderr-log.h"
+#include "daemon/worker.h"
+
+typedef struct Daemon {
+    Worker *worker;
+    struct event sigterm, sigint;
+    bool draining;
+    bool cut_short; /* by a second signal */
+} Daemon;
+
+static int print_check(const Config *config)
+{
+    g_auto(GStrv) without_effect = config_without_effect(config);
+    for (char **line = without_effect; *line != NULL; line++)
+        printf("%s\n", *line);
+    printf("%s: OK\n", config->path);
+    return EXIT_OK;
+}
+
+static void on_signal(evutil_socket_t number, short what, void *argument)
+{
+    (void)what;
+    Daemon *daemon = argument;
+    if (daemon->draining) {
+        log_warning("%s again: ending at once", g_strsignal((gint)number));
+        daemon->cut_short = true;
+        loop_stop(worker_loop(daemon->worker));
+        return;
+    }
+    log_info("%s: draining, %u calls are pending", g_strsignal((gint)number),
+             worker_counters(daemon->worker)->pending_calls);
+    daemon->draining = true;
+    sd_notify(0, "STOPPING=1\nSTATUS=Draining");
+    worker_drain(daemon->worker);
+}
+
+static void add_signal(Daemon *daemon, struct event *event, int number)
+{
+    struct event_base *base = worker_loop(daemon->worker)->base;
+    check(evsignal_assign(event, base, number, on_signal, daemon) == 0);
+    check(evsignal_add(event, NULL) == 0);
+}
+
+static void log_summary(const Counters *counters)
+{
+    const Histogram *batches = &counters->batch_calls;
+    uint64_t ended = 0;
+    for (int i = 0; i < CALL_OUTCOMES; i++)
+        ended += counters->calls[i];
+    log_info(
+        "stopped: %" G_GUINT64_FORMAT " calls of %" G_GUINT64_FORMAT
+        " clients (ok %" G_GUINT64_FORMAT ", exception %" G_GUINT64_FORMAT
+        ", error %" G_GUINT64_FORMAT ", timeout %" G_GUINT64_FORMAT ", withdrawn %" G_GUINT64_FORMAT
+        "); %" G_GUINT64_FORMAT " batches of %.1f calls, the largest %" G_GUINT64_FORMAT
+        "; %" G_GUINT64_FORMAT " calls sent plain",
+        ended, counters->clients_total, counters->calls[CALL_OUTCOME_OK],
+        counters->calls[CALL_OUTCOME_EXCEPTION], counters->calls[CALL_OUTCOME_ERROR],
+        counters->calls[CALL_OUTCOME_TIMEOUT], counters->calls[CALL_OUTCOME_WITHDRAWN],
+        batches->count, batches->count > 0 ? (double)batches->sum / (double)batches->count : 0.0,
+        batches->max, counters->plain_calls);
+}
+
+static int run(Daemon *daemon)
+{
+    add_signal(daemon, &daemon->sigterm, SIGTERM);
+    add_signal(daemon, &daemon->sigint, SIGINT);
+    log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
+    sd_notify(0, "READY=1\nSTATUS=Batching");
+    worker_run(daemon->worker);
+    event_del(&daemon->sigterm);
+    event_del(&daemon->sigint);
+    log_summary(worker_counters(daemon->worker));
+    return daemon->cut_short ? EXIT_FAILED : EXIT_OK;
+}
+
+static int serve(const Config *config)
+{
+    stderr_log_install();
+    log_set_level(config->daemon.log_level);
+    signal(SIGPIPE, SIG_IGN);
+    g_auto(GStrv) without_effect = config_without_effect(config);
+    for (char **line = without_effect; *line != NULL; line++)
+        log_warning("%s", *line);
+    g_autoptr(GError) error = NULL;
+    Daemon daemon = {.worker = worker_new(config, &error)};
+    if (daemon.worker == NULL) {
+        log_error("%s", error->message);
+        return EXIT_FAILED;
+    }
+    int status = run(&daemon);
+    worker_free(daemon.worker);
+    return status;
+}
+
+static int load_and_run(const Options *options)
+{
+    g_autoptr(GError) error = NULL;
+    Config *config = config_load(options->config_path, &error);
+    if (config == NULL) {
+        fprintf(stderr, "%s\n", error->message);
+        return EXIT_INVALID;
+    }
+    int status = options->check ? print_check(config) : serve(config);
+    config_free(config);
+    return status;
+}
+
+static int act_on(const Options *options)
+{
+    if (options->help) {
+        g_autofree char *help = options_help();
+        fputs(help, stdout);
+        return EXIT_OK;
+    }
+    if (options->version) {
+        puts("thrift-batchd " PACKAGE_VERSION);
+        return EXIT_OK;
+    }
+    return load_and_run(options);
+}
+
+int daemon_main(char **argv)
+{
+    Options options;
+    g_autoptr(GError) error = NULL;
+    if (!options_parse(argv, &options, &error)) {
+        fprintf(stderr, "thrift-batchd: %s\nTry 'thrift-batchd --help'.\n", error->message);
+        return EXIT_INVALID;
+    }
+    int status = act_on(&options);
+    options_clear(&options);
+    return status;
+}

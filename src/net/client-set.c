@@ -1,0 +1,144 @@
+#include "net/client-set.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "net/client.h"
+
+bool client_set_at_bound(const ClientSet *set)
+{
+    return set->counters->pending_calls >= set->params.max_pending_calls ||
+           set->counters->pending_bytes >= set->params.max_pending_bytes;
+}
+
+void client_set_flush(ClientSet *set)
+{
+    ListLink *link;
+    while ((link = list_first(&set->dirty)) != NULL) {
+        list_remove(link);
+        client_flush(LIST_OWNER(link, Client, dirty_link));
+    }
+}
+
+static void move_all(List *from, List *to)
+{
+    list_init(to);
+    ListLink *link;
+    while ((link = list_first(from)) != NULL) {
+        list_remove(link);
+        list_append(to, link);
+    }
+}
+
+static void resume_clients(void *data)
+{
+    ClientSet *set = data;
+    set->at_bound = false;
+    List due;
+    move_all(&set->resuming, &due);
+    ListLink *link;
+    while ((link = list_first(&due)) != NULL) {
+        list_remove(link);
+        client_resume(LIST_OWNER(link, Client, resume_link));
+    }
+}
+
+static void flush_clients(void *data)
+{
+    client_set_flush(data);
+}
+
+static void release_clients(void *data)
+{
+    ClientSet *set = data;
+    ListLink *link;
+    while ((link = list_first(&set->closed)) != NULL) {
+        Client *client = LIST_OWNER(link, Client, set_link);
+        list_remove(link);
+        batcher_forget_caller(set->batcher, &client->caller);
+        g_free(client);
+    }
+}
+
+static void close_idle_clients(void *data)
+{
+    ClientSet *set = data;
+    nsec_t now = loop_now(set->loop);
+    LIST_EACH_SAFE (&set->clients, link) {
+        Client *client = LIST_OWNER(link, Client, set_link);
+        if (client->state == CLIENT_STATE_CLOSED || client->caller.n_calls > 0 ||
+            nsec_until(client->active, now) < set->params.idle_timeout)
+            continue;
+        set->counters->client_errors[CLIENT_ERROR_IDLE]++;
+        client_close(client);
+    }
+    loop_timer_set(&set->idle, now + set->params.idle_timeout / 4 + NSEC_PER_MSEC);
+}
+
+void client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
+                     Counters *counters, LoopTask *dispatch)
+{
+    *set = (ClientSet){
+        .params = *params,
+        .loop = loop,
+        .batcher = batcher,
+        .counters = counters,
+        .dispatch = dispatch,
+    };
+    list_init(&set->clients);
+    list_init(&set->dirty);
+    list_init(&set->resuming);
+    list_init(&set->closed);
+    loop_task_init(&set->flush, flush_clients, set);
+    loop_task_init(&set->resume, resume_clients, set);
+    loop_task_init(&set->release, release_clients, set);
+    loop_timer_init(&set->idle, loop, close_idle_clients, set);
+    if (params->idle_timeout > 0)
+        loop_timer_set(&set->idle, loop_now(loop) + params->idle_timeout);
+}
+
+void client_set_clear(ClientSet *set)
+{
+    release_clients(set);
+    check(list_empty(&set->clients));
+    loop_timer_clear(&set->idle);
+}
+
+void client_set_accept(ClientSet *set, int fd)
+{
+    set->counters->clients_total++;
+    if (set->counters->clients >= set->params.max_clients) {
+        set->counters->client_errors[CLIENT_ERROR_MAX_CLIENTS]++;
+        log_limited(&set->log_limit, loop_now(set->loop), LOG_LEVEL_WARNING,
+                    "a client was turned away: max_clients (%u) are connected",
+                    set->params.max_clients);
+        close(fd);
+        return;
+    }
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails on unix sockets */
+    client_new(set, fd);
+}
+
+void client_set_drain(ClientSet *set)
+{
+    set->draining = true;
+}
+
+bool client_set_settled(const ClientSet *set)
+{
+    LIST_EACH (&set->clients, link) {
+        if (LIST_OWNER(link, Client, set_link)->caller.n_calls > 0)
+            return false;
+    }
+    return true;
+}
+
+void client_set_close(ClientSet *set)
+{
+    LIST_EACH_SAFE (&set->clients, link)
+        client_close(LIST_OWNER(link, Client, set_link));
+}

@@ -1,0 +1,64 @@
+/* The clients of a worker: their limits, and what is done for all of them at the end of a turn. */
+#pragma once
+
+#include "base/counters.h"
+#include "base/log.h"
+#include "batch/batcher.h"
+#include "net/loop.h"
+#include "wire/frame.h"
+
+typedef struct ClientParams {
+    uint32_t max_clients;
+    size_t max_message_size;
+    uint32_t max_client_calls;
+    size_t max_client_output;
+    uint32_t max_pending_calls;
+    size_t max_pending_bytes;
+    nsec_t idle_timeout; /* 0: never */
+} ClientParams;
+
+/* All clients of a worker. */
+typedef struct ClientSet {
+    ClientParams params;
+    Loop *loop; /* borrowed, like the next three */
+    Batcher *batcher;
+    Counters *counters;
+    LoopTask *dispatch; /* deferred when batches may have become due */
+    FrameReader reader; /* of every client that keeps none */
+    List clients;       /* Client.set_link */
+    List dirty;         /* Client.dirty_link: have replies to be written */
+    List resuming;      /* Client.resume_link: paused at the bounds on pending calls, or about to
+                           take messages that were read before it paused */
+    List closed;        /* Client.set_link: to be freed */
+    LoopTask flush, resume, release;
+    LoopTimer idle;
+    LogLimit log_limit;
+    bool at_bound; /* of pending calls or bytes: somebody has been paused for it */
+    bool draining; /* calls are answered 'shutting down' */
+} ClientSet;
+
+/* The set is zero-initialised by this; it must not move afterwards. */
+void client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
+                     Counters *counters, LoopTask *dispatch);
+void client_set_clear(ClientSet *set); /* every client must be gone */
+
+/* Takes over a connection; closes it at once when there are too many. */
+void client_set_accept(ClientSet *set, int fd);
+
+/* Takes over an ended call: BatcherOps.call_ended. */
+void client_set_deliver(ClientSet *set, Call *call);
+
+/* Whether as many calls or bytes are pending as may be: no client is read then. */
+bool client_set_at_bound(const ClientSet *set);
+
+/* Writes what has been delivered. To be called before the bytes that replies borrow change. */
+void client_set_flush(ClientSet *set);
+
+/* From now on calls are answered 'shutting down' and ONEWAYs are dropped. */
+void client_set_drain(ClientSet *set);
+
+/* Whether every reply owed has been written. */
+bool client_set_settled(const ClientSet *set);
+
+/* Closes every client, whatever it is owed. */
+void client_set_close(ClientSet *set);

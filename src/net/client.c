@@ -1,0 +1,585 @@
+#include "net/client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "net/address.h"
+
+enum {
+    WRITE_IOVECS = 64,
+    FIRST_BYTES_LOGGED = 12,
+};
+
+static void on_event(evutil_socket_t fd, short what, void *argument);
+
+static const char *state_name(ClientState state)
+{
+    static const char *const names[] = {
+        [CLIENT_STATE_OPEN] = "open",       [CLIENT_STATE_PAUSED] = "paused",
+        [CLIENT_STATE_LEAVING] = "leaving", [CLIENT_STATE_CLOSING] = "closing",
+        [CLIENT_STATE_CLOSED] = "closed",
+    };
+    return names[state];
+}
+
+static void client_name(const Client *client, char text[ADDRESS_TEXT_SIZE])
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t len = sizeof peer;
+    if (client->fd < 0 || getpeername(client->fd, (struct sockaddr *)&peer, &len) < 0)
+        snprintf(text, ADDRESS_TEXT_SIZE, "(gone)");
+    else
+        address_format(&peer, len, text);
+}
+
+/* Waiting for events */
+
+/* Whether another message of the client may be taken. */
+static bool may_take(Client *client)
+{
+    ClientSet *set = client->set;
+    if (client->caller.n_calls >= set->params.max_client_calls ||
+        client->output > set->params.max_client_output / 2)
+        return false;
+    if (!client_set_at_bound(set))
+        return true;
+    set->at_bound = true;
+    return false;
+}
+
+/* A client that is not read is watched edge-triggered: bytes that it goes on sending wake the loop
+ * once, its leaving is seen, and a broken connection (which libevent reports as readable) does not
+ * spin. */
+static short wanted_events(const Client *client, bool reads)
+{
+    short writes = client->output > 0 ? EV_WRITE : 0;
+    switch (client->state) {
+    case CLIENT_STATE_OPEN:
+        return EV_READ | writes;
+    case CLIENT_STATE_PAUSED:
+    case CLIENT_STATE_CLOSING:
+        return EV_READ | EV_CLOSED | EV_ET | writes;
+    case CLIENT_STATE_LEAVING:
+        return reads ? EV_READ : 0;
+    case CLIENT_STATE_CLOSED:
+        return 0;
+    }
+    return 0;
+}
+
+static void set_events(Client *client, short events)
+{
+    if (client->events == events)
+        return;
+    if (client->events != 0)
+        event_del(&client->event);
+    client->events = events;
+    if (events == 0)
+        return;
+    check(event_assign(&client->event, client->set->loop->base, client->fd,
+                       (short)(events | EV_PERSIST), on_event, client) == 0);
+    check(event_add(&client->event, NULL) == 0);
+}
+
+static void set_state(Client *client, ClientState state)
+{
+    if (client->state == state)
+        return;
+    check(client->state != CLIENT_STATE_CLOSED);
+    if (log_enabled(LOG_LEVEL_DEBUG)) {
+        char name[ADDRESS_TEXT_SIZE];
+        client_name(client, name);
+        log_debug("client %s: %s -> %s", name, state_name(client->state), state_name(state));
+    }
+    client->state = state;
+}
+
+/* Brings state and events in line with what the client may do now. */
+static void update(Client *client)
+{
+    ClientSet *set = client->set;
+    if (client->state == CLIENT_STATE_CLOSED)
+        return;
+    bool reads = may_take(client);
+    if (client->state == CLIENT_STATE_OPEN && !reads)
+        set_state(client, CLIENT_STATE_PAUSED);
+    else if (client->state == CLIENT_STATE_PAUSED && reads)
+        set_state(client, CLIENT_STATE_OPEN);
+    bool resumes = reads && client->stalled;
+    if ((resumes || (!reads && set->at_bound)) && !list_linked(&client->resume_link))
+        list_append(&set->resuming, &client->resume_link);
+    if (resumes)
+        loop_defer(set->loop, &set->resume);
+    set_events(client, wanted_events(client, reads));
+}
+
+/* Leaving */
+
+static void release_if_done(Client *client)
+{
+    if (client->state != CLIENT_STATE_CLOSED || client->caller.n_calls > 0)
+        return;
+    list_remove(&client->set_link);
+    list_append(&client->set->closed, &client->set_link);
+    loop_defer(client->set->loop, &client->set->release);
+}
+
+static void free_partial(Client *client)
+{
+    if (client->partial == NULL)
+        return;
+    buffer_clear(&client->partial->bytes);
+    g_free(client->partial);
+    client->partial = NULL;
+}
+
+static void drop_replies(Client *client)
+{
+    ListLink *link;
+    while ((link = list_first(&client->replies)) != NULL)
+        call_leave_caller(LIST_OWNER(link, Call, caller_link));
+    client->output = client->written = 0;
+}
+
+/* Calls that have ended and wait for an earlier one's reply. */
+static void drop_ended(Client *client)
+{
+    LIST_EACH_SAFE (&client->caller.calls, link) {
+        Call *call = LIST_OWNER(link, Call, caller_link);
+        if (call->state == CALL_STATE_ENDED)
+            call_leave_caller(call);
+    }
+}
+
+static void depart(Client *client)
+{
+    ClientSet *set = client->set;
+    if (!client->caller.departed) {
+        batcher_depart_caller(set->batcher, &client->caller, loop_now(set->loop));
+        loop_defer(set->loop, set->dispatch);
+    }
+    drop_replies(client);
+    drop_ended(client);
+}
+
+/* Bytes left unread would make the kernel reset the connection, and with it the last reply. */
+static void discard_unread(Client *client)
+{
+    shutdown(client->fd, SHUT_WR);
+    ssize_t len = read(client->fd, client->set->loop->read_buffer, LOOP_READ_SIZE);
+    (void)len;
+}
+
+void client_close(Client *client)
+{
+    if (client->state == CLIENT_STATE_CLOSED)
+        return;
+    if (client->state == CLIENT_STATE_CLOSING)
+        discard_unread(client);
+    set_state(client, CLIENT_STATE_CLOSED);
+    set_events(client, 0);
+    close(client->fd);
+    client->fd = -1;
+    client->set->counters->clients--;
+    free_partial(client);
+    list_remove(&client->dirty_link);
+    list_remove(&client->resume_link);
+    depart(client);
+    release_if_done(client);
+}
+
+static void close_with_error(Client *client, ClientError error, const char *why)
+{
+    ClientSet *set = client->set;
+    set->counters->client_errors[error]++;
+    char name[ADDRESS_TEXT_SIZE];
+    client_name(client, name);
+    log_limited(&set->log_limit, loop_now(set->loop), LOG_LEVEL_WARNING, "client %s closed: %s",
+                name, why);
+    client_close(client);
+}
+
+/* The peer has closed its side, or the connection broke. */
+static void peer_left(Client *client)
+{
+    if (client->state != CLIENT_STATE_PAUSED) {
+        client_close(client);
+        return;
+    }
+    set_state(client, CLIENT_STATE_LEAVING);
+    depart(client);
+    update(client);
+}
+
+/* Replies */
+
+static size_t reply_size(const Call *call)
+{
+    return call->reply.head.len + call->reply.body.len;
+}
+
+static void mark_dirty(Client *client)
+{
+    if (list_linked(&client->dirty_link))
+        return;
+    list_append(&client->set->dirty, &client->dirty_link);
+    loop_defer(client->set->loop, &client->set->flush);
+}
+
+static void queue_reply(Client *client, Call *call)
+{
+    list_remove(&call->caller_link);
+    list_append(&client->replies, &call->caller_link);
+    client->output += reply_size(call);
+    if (client->events & EV_WRITE)
+        call_own_reply(call);
+    mark_dirty(client);
+}
+
+/* Under strict order: the replies that nothing earlier holds up. */
+static void queue_replies_in_order(Client *client)
+{
+    ListLink *link;
+    while ((link = list_first(&client->caller.calls)) != NULL) {
+        Call *call = LIST_OWNER(link, Call, caller_link);
+        if (call->state != CALL_STATE_ENDED)
+            break;
+        queue_reply(client, call);
+    }
+}
+
+void client_set_deliver(ClientSet *set, Call *call)
+{
+    Client *client = LIST_OWNER(call->caller, Client, caller);
+    client->active = loop_now(set->loop);
+    bool strict = batcher_params(set->batcher)->ordering == ORDERING_STRICT;
+    if (call->oneway || client->caller.departed) {
+        call_leave_caller(call);
+        mark_dirty(client);
+    } else if (!strict) {
+        queue_reply(client, call);
+    } else if (list_first(&client->caller.calls) != &call->caller_link) {
+        call_own_reply(call);
+    }
+    if (strict && !client->caller.departed)
+        queue_replies_in_order(client);
+    if (set->at_bound && !client_set_at_bound(set))
+        loop_defer(set->loop, &set->resume);
+    release_if_done(client);
+}
+
+static size_t gather_replies(const Client *client, struct iovec *iovecs)
+{
+    size_t n = 0, skip = client->written;
+    LIST_EACH (&client->replies, link) {
+        const CallReply *reply = &LIST_OWNER(link, Call, caller_link)->reply;
+        const Bytes parts[] = {reply->head, reply->body};
+        for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
+            size_t skipped = MIN(skip, parts[i].len);
+            skip -= skipped;
+            if (skipped == parts[i].len)
+                continue;
+            iovecs[n++] = (struct iovec){(void *)(uintptr_t)(parts[i].data + skipped),
+                                         parts[i].len - skipped};
+        }
+        if (n >= WRITE_IOVECS - 1)
+            break;
+    }
+    return n;
+}
+
+static void take_written(Client *client, size_t len)
+{
+    client->output -= len;
+    client->written += len;
+    ListLink *link;
+    while ((link = list_first(&client->replies)) != NULL) {
+        Call *call = LIST_OWNER(link, Call, caller_link);
+        size_t size = reply_size(call);
+        if (client->written < size)
+            break;
+        client->written -= size;
+        call_leave_caller(call);
+    }
+}
+
+/* False when the connection broke; the client is closed then. */
+static bool write_replies(Client *client)
+{
+    while (client->output > 0) {
+        struct iovec iovecs[WRITE_IOVECS];
+        struct msghdr message = {.msg_iov = iovecs};
+        message.msg_iovlen = gather_replies(client, iovecs);
+        ssize_t len = sendmsg(client->fd, &message, MSG_NOSIGNAL);
+        if (len < 0) {
+            if (errno == EAGAIN || errno == EINTR)
+                return true;
+            client_close(client);
+            return false;
+        }
+        take_written(client, (size_t)len);
+    }
+    return true;
+}
+
+/* What a client that does not read makes the daemon keep, besides the reply being written. */
+static size_t backlog(const Client *client)
+{
+    ListLink *first = list_first(&client->replies);
+    if (first == NULL)
+        return 0;
+    return client->output - (reply_size(LIST_OWNER(first, Call, caller_link)) - client->written);
+}
+
+void client_flush(Client *client)
+{
+    if (client->state == CLIENT_STATE_CLOSED)
+        return;
+    if (!(client->events & EV_WRITE) && !write_replies(client))
+        return;
+    LIST_EACH (&client->replies, link)
+        call_own_reply(LIST_OWNER(link, Call, caller_link));
+    if (backlog(client) > client->set->params.max_client_output) {
+        close_with_error(client, CLIENT_ERROR_OUTPUT,
+                         "it does not read its replies (max_client_output)");
+        return;
+    }
+    if (client->state == CLIENT_STATE_CLOSING && client->caller.n_calls == 0)
+        client_close(client);
+    else
+        update(client);
+}
+
+/* Calls */
+
+static void refuse(Client *client, const Message *message, ExceptionCode code, const char *text)
+{
+    Call *call = call_new_refused(&client->caller, client->form, message, code, text);
+    client_set_deliver(client->set, call);
+}
+
+static void submit(Client *client, const Message *message)
+{
+    ClientSet *set = client->set;
+    const BatcherParams *params = batcher_params(set->batcher);
+    nsec_t now = loop_now(set->loop);
+    Call *call;
+    switch (call_new(&client->caller, client->form, params->upstream, message,
+                     set->params.max_pending_bytes, now, &call)) {
+    case CALL_OK:
+        batcher_submit(set->batcher, call, now);
+        loop_defer(set->loop, set->dispatch);
+        return;
+    case CALL_E_ARGUMENTS:
+    case CALL_E_TOO_LARGE:
+        refuse(client, message, EXCEPTION_INTERNAL_ERROR,
+               "thrift-batchd: the arguments are too large in the upstream's protocol");
+        return;
+    }
+}
+
+static void take_message(Client *client, const Message *message)
+{
+    ClientSet *set = client->set;
+    client->active = loop_now(set->loop);
+    bool is_call = message->type == MESSAGE_CALL || message->type == MESSAGE_ONEWAY;
+    if (client->state == CLIENT_STATE_LEAVING && message->type != MESSAGE_ONEWAY)
+        return;
+    if (!is_call) {
+        set->counters->client_errors[CLIENT_ERROR_MESSAGE_TYPE]++;
+        refuse(client, message, EXCEPTION_INVALID_MESSAGE_TYPE,
+               "thrift-batchd: a client sends CALL or ONEWAY, not REPLY or EXCEPTION");
+    } else if (!set->draining) {
+        submit(client, message);
+    } else if (message->type == MESSAGE_CALL) {
+        refuse(client, message, EXCEPTION_INTERNAL_ERROR, "thrift-batchd: shutting down");
+    }
+}
+
+static void describe_garbage(Bytes bytes, char *text, size_t size)
+{
+    size_t n = MIN(bytes.len, (size_t)FIRST_BYTES_LOGGED);
+    int at = snprintf(text, size, "not Thrift; it begins");
+    for (size_t i = 0; i < n; i++)
+        at += snprintf(text + at, size - (size_t)at, " %02x", bytes.data[i]);
+    at += snprintf(text + at, size - (size_t)at, " \"");
+    for (size_t i = 0; i < n; i++)
+        text[at++] = (char)(bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '.');
+    snprintf(text + at, size - (size_t)at, "\"");
+}
+
+/* Arguments that do not parse: earlier calls are answered, then this one, then it is closed. */
+static void reject_arguments(Client *client, const Message *message)
+{
+    client->set->counters->client_errors[CLIENT_ERROR_PROTOCOL]++;
+    if (client->state == CLIENT_STATE_LEAVING) {
+        client_close(client);
+        return;
+    }
+    set_state(client, CLIENT_STATE_CLOSING);
+    refuse(client, message, EXCEPTION_PROTOCOL_ERROR,
+           "thrift-batchd: the arguments of this call do not parse");
+    mark_dirty(client);
+}
+
+static void reject(Client *client, FrameStatus status, Bytes window, const Message *message)
+{
+    char text[160];
+    switch (status) {
+    case FRAME_E_NOT_THRIFT:
+        describe_garbage(window, text, sizeof text);
+        close_with_error(client, CLIENT_ERROR_NOT_THRIFT, text);
+        return;
+    case FRAME_E_TOO_LARGE:
+        snprintf(text, sizeof text, "a message larger than max_message_size (%zu bytes)",
+                 client->set->params.max_message_size);
+        close_with_error(client, CLIENT_ERROR_MESSAGE_TOO_LARGE, text);
+        return;
+    case FRAME_E_NESTING:
+        close_with_error(client, CLIENT_ERROR_NESTING, "arguments nested deeper than 64 levels");
+        return;
+    case FRAME_E_BODY:
+        reject_arguments(client, message);
+        return;
+    case FRAME_MESSAGE:
+    case FRAME_MORE:
+        check(false);
+    }
+}
+
+static bool takes_messages(Client *client)
+{
+    bool reads = client->state == CLIENT_STATE_OPEN || client->state == CLIENT_STATE_PAUSED ||
+                 client->state == CLIENT_STATE_LEAVING;
+    return reads && may_take(client);
+}
+
+/* Takes the messages at the start of `bytes`, as many as may be taken, and returns their size. */
+static size_t take_messages(Client *client, FrameReader *reader, Bytes bytes)
+{
+    size_t done = 0;
+    client->stalled = false;
+    while (done < bytes.len) {
+        if (!takes_messages(client)) {
+            client->stalled = true;
+            break;
+        }
+        Bytes window = {bytes.data + done, bytes.len - done};
+        Message message = {0};
+        size_t taken;
+        FrameStatus status = frame_reader_next(reader, window, &message, &taken);
+        if (status == FRAME_MORE)
+            break;
+        client->form = reader->form;
+        if (status != FRAME_MESSAGE) {
+            reject(client, status, window, &message);
+            return bytes.len;
+        }
+        take_message(client, &message);
+        done += taken;
+    }
+    return done;
+}
+
+static bool reads_no_more(const Client *client)
+{
+    return client->state == CLIENT_STATE_CLOSING || client->state == CLIENT_STATE_CLOSED;
+}
+
+static void take_partial(Client *client)
+{
+    Partial *partial = client->partial;
+    Bytes bytes = {partial->bytes.data, partial->bytes.len};
+    size_t done = take_messages(client, &partial->reader, bytes);
+    if (client->state == CLIENT_STATE_CLOSED)
+        return;
+    if (done == partial->bytes.len || reads_no_more(client))
+        free_partial(client);
+    else
+        buffer_drop(&partial->bytes, done);
+}
+
+static void take_bytes(Client *client, Bytes bytes)
+{
+    ClientSet *set = client->set;
+    if (client->partial != NULL) {
+        buffer_append(&client->partial->bytes, bytes.data, bytes.len);
+        take_partial(client);
+        return;
+    }
+    frame_reader_init(&set->reader, client->form, set->params.max_message_size, true);
+    size_t done = take_messages(client, &set->reader, bytes);
+    if (done == bytes.len || reads_no_more(client))
+        return;
+    client->partial = g_new(Partial, 1);
+    client->partial->reader = set->reader;
+    client->partial->bytes = (Buffer){0};
+    buffer_append(&client->partial->bytes, bytes.data + done, bytes.len - done);
+}
+
+static void read_bytes(Client *client)
+{
+    Loop *loop = client->set->loop;
+    ssize_t len = read(client->fd, loop->read_buffer, LOOP_READ_SIZE);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (len <= 0) {
+        client_close(client);
+        return;
+    }
+    take_bytes(client, (Bytes){loop->read_buffer, (size_t)len});
+    update(client);
+}
+
+static bool connection_broke(const Client *client)
+{
+    int code = 0;
+    socklen_t len = sizeof code;
+    return getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0 || code != 0;
+}
+
+static void on_event(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    Client *client = argument;
+    if (what & EV_WRITE) {
+        if (!write_replies(client))
+            return;
+        mark_dirty(client);
+    }
+    bool watched_only = (client->events & EV_CLOSED) != 0;
+    if (!watched_only && (what & EV_READ))
+        read_bytes(client);
+    else if (watched_only && connection_broke(client))
+        client_close(client);
+    else if (what & EV_CLOSED)
+        peer_left(client);
+}
+
+void client_resume(Client *client)
+{
+    if (client->stalled && takes_messages(client))
+        take_partial(client);
+    update(client);
+}
+
+void client_new(ClientSet *set, int fd)
+{
+    Client *client = g_new0(Client, 1);
+    client->set = set;
+    client->fd = fd;
+    client->active = loop_now(set->loop);
+    caller_init(&client->caller);
+    list_init(&client->replies);
+    list_link_init(&client->dirty_link);
+    list_link_init(&client->resume_link);
+    list_append(&set->clients, &client->set_link);
+    batcher_add_caller(set->batcher, &client->caller);
+    set->counters->clients++;
+    update(client);
+}

@@ -1,0 +1,66 @@
+/* A client: one accepted connection, the calls read from it and the replies written to it.
+ *
+ *     read ---> FrameReader ---> Call ---> batcher ... call_ended ---> replies ---> writev
+ *      ^                                                                  |
+ *      +---- paused while the client, or everybody, owes too much <-------+
+ *
+ * A connection owns memory only while a message of it is cut short (Partial) or a reply is unsent
+ * (the calls in `replies`). It is read into the loop's shared buffer, once a turn.
+ *
+ * The life of a client:
+ *
+ *   OPEN <--> PAUSED --peer leaves--> LEAVING --+
+ *    | \_________________________________       |
+ *    |  sent what is no call             \      |
+ *    v                                    v     v
+ *   CLOSING --replies written--------> CLOSED --calls in flight ended--> freed */
+#pragma once
+
+#include "batch/caller.h"
+#include "net/client-set.h"
+#include "net/loop.h"
+#include "wire/frame.h"
+
+typedef enum ClientState {
+    CLIENT_STATE_OPEN,
+    CLIENT_STATE_PAUSED,  /* not read, but its leaving is noticed */
+    CLIENT_STATE_LEAVING, /* the peer left while paused: its ONEWAYs are still read */
+    CLIENT_STATE_CLOSING, /* not read any more: closed when the replies owed are written */
+    CLIENT_STATE_CLOSED,  /* without socket: waits for its calls in flight */
+} ClientState;
+
+/* A message that is cut short, or messages that may not be taken yet. */
+typedef struct Partial {
+    FrameReader reader;
+    Buffer bytes;
+} Partial;
+
+typedef struct Client {
+    ListLink set_link, dirty_link, resume_link;
+    ClientSet *set;
+    struct event event;
+    Caller caller;
+    List replies;     /* Call.caller_link: ended, to be written in this order */
+    size_t output;    /* bytes of `replies` that are not written yet */
+    size_t written;   /* bytes of the first of them that are */
+    Partial *partial; /* NULL most of the time */
+    nsec_t active;    /* its latest whole message or reply */
+    int fd;
+    short events; /* that `event` waits for */
+    bool stalled; /* `partial` may hold whole messages that could not be taken yet */
+    Form form;
+    ClientState state;
+} Client;
+
+/* Takes over the connection, and reads from it from now on. */
+void client_new(ClientSet *set, int fd);
+
+/* Closes the connection and gives up what is owed; it is freed when its calls in flight have ended.
+ */
+void client_close(Client *client);
+
+/* Writes its replies as far as the peer takes them. */
+void client_flush(Client *client);
+
+/* Goes on after a limit held it up. */
+void client_resume(Client *client);

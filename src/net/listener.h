@@ -1,0 +1,20 @@
+/* A listening socket. Accepted connections are non-blocking and handed over; a turn accepts a
+ * bounded number. Out of descriptors, accepting pauses and goes on by itself. */
+#pragma once
+
+#include "net/address.h"
+#include "net/loop.h"
+
+typedef struct Listener Listener;
+
+/* Takes over the descriptor of a connection. */
+typedef void (*ListenerAccept)(void *data, int fd);
+
+/* Opens a socket on `address`. A stale unix socket is replaced, one that somebody serves is not; a
+ * new one gets `socket_mode`. */
+Listener *listener_new(Loop *loop, const Address *address, mode_t socket_mode,
+                       ListenerAccept on_accept, void *data, GError **error);
+void listener_free(Listener *listener); /* closes it; removes the unix socket it made */
+
+/* The address in force: the port that the kernel chose where 0 was asked for. */
+void listener_format(const Listener *listener, char text[ADDRESS_TEXT_SIZE]);

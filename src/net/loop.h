@@ -1,0 +1,59 @@
+/* One worker's event loop: libevent with a clock, precise timers, tasks at the end of a turn and a
+ * read buffer that all of its connections share. A turn is one wait for events, their callbacks,
+ * and then the deferred tasks.
+ *
+ * No callback frees its own object: it closes it and defers a task that frees it. */
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/nsec.h"
+
+enum { LOOP_READ_SIZE = 64 * 1024 };
+
+typedef struct Loop {
+    struct event_base *base;
+    uint8_t *read_buffer; /* LOOP_READ_SIZE; its bytes are valid until the next read */
+    List tasks;           /* LoopTask.link */
+    nsec_t now;           /* of this turn; 0: not read yet */
+    bool stopping;
+} Loop;
+
+/* Runs once at the end of the turn in which it is deferred. */
+typedef struct LoopTask {
+    ListLink link;
+    void (*run)(void *data);
+    void *data;
+} LoopTask;
+
+/* Fires once at its time, or somewhat earlier when it was moved to a later one: whoever is called
+ * looks at the clock and sets it again. */
+typedef struct LoopTimer {
+    struct event event;
+    Loop *loop;
+    nsec_t at; /* NSEC_NEVER: not set */
+    void (*fire)(void *data);
+    void *data;
+} LoopTimer;
+
+Loop *loop_new(GError **error);
+void loop_free(Loop *loop);
+
+/* Turns until loop_stop(). */
+void loop_run(Loop *loop);
+void loop_stop(Loop *loop);
+
+/* CLOCK_MONOTONIC, read once a turn. */
+nsec_t loop_now(Loop *loop);
+
+void loop_task_init(LoopTask *task, void (*run)(void *data), void *data);
+void loop_defer(Loop *loop, LoopTask *task); /* nothing happens when it already is deferred */
+
+void loop_timer_init(LoopTimer *timer, Loop *loop, void (*fire)(void *data), void *data);
+void loop_timer_set(LoopTimer *timer, nsec_t at); /* NSEC_NEVER: clears it */
+void loop_timer_clear(LoopTimer *timer);

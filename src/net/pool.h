@@ -1,0 +1,58 @@
+/* The pool: the servers of the upstream, and which slot the next batch goes to.
+ *
+ * A batch is only taken from the batcher when a slot is idle, so that connecting never holds one
+ * up. It goes to the server that is up, has an idle slot, and has the fewest calls in flight; when
+ * batches are due and no slot is idle, another connection is opened. With no server up and no first
+ * attempt under way, waiting calls get their error at once. */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "batch/batcher.h"
+#include "net/loop.h"
+#include "net/server.h"
+
+typedef struct PoolParams {
+    uint32_t connections; /* to a server */
+    nsec_t connect_timeout;
+    nsec_t idle_timeout; /* 0: never */
+    uint32_t max_failures;
+    size_t max_answer_size; /* of one answer, bytes */
+} PoolParams;
+
+struct Pool {
+    PoolParams params;
+    Loop *loop; /* borrowed, like the next three */
+    Batcher *batcher;
+    LoopTask *dispatch; /* calls pool_dispatch(): deferred when a slot may have become free */
+    void (*on_answers)(void *data); /* replies were delivered: write them, they borrow bytes */
+    void *data;
+    List servers;   /* Server.pool_link */
+    List closed;    /* Slot.server_link: to be freed */
+    List abandoned; /* Slot.abandoned_link */
+    LoopTask release;
+    struct iovec *iovecs;
+    size_t n_iovecs;
+    char latest_failure[256]; /* of any server, for the text of errors */
+};
+
+void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batcher,
+               LoopTask *dispatch, void (*on_answers)(void *data), void *data);
+void pool_clear(Pool *pool);
+
+/* Opens the first connection to each server (server_new()). */
+void pool_start(Pool *pool);
+
+/* Sends the batches that are due, as far as slots are free. */
+void pool_dispatch(Pool *pool, nsec_t now);
+
+/* A batch in flight is no longer wanted: BatcherOps.batch_abandoned. Takes effect in
+ * pool_drop_abandoned(), which closes its connection. */
+void pool_abandon(Pool *pool, Batch *batch);
+void pool_drop_abandoned(Pool *pool);
+
+/* Closes every connection; batches in flight fail with `text`. */
+void pool_close(Pool *pool, const char *text);
+
+/* Room for `n` iovecs, valid until the next call. */
+struct iovec *pool_iovecs(Pool *pool, size_t n);

@@ -1,0 +1,472 @@
+#include "net/slot.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "batch/join.h"
+#include "batch/split.h"
+#include "net/pool.h"
+#include "net/server.h"
+
+enum { WHY_SIZE = 320, TEXT_SIZE = 2 * WHY_SIZE };
+
+static const char *state_name(SlotState state)
+{
+    static const char *const names[] = {
+        [SLOT_STATE_CONNECTING] = "connecting",
+        [SLOT_STATE_IDLE] = "idle",
+        [SLOT_STATE_BUSY] = "busy",
+        [SLOT_STATE_CLOSED] = "closed",
+    };
+    return names[state];
+}
+
+static void set_state(Slot *slot, SlotState state)
+{
+    check(slot->state != SLOT_STATE_CLOSED && slot->state != state);
+    Server *server = slot->server;
+    log_debug("server %s, connection %d: %s -> %s", server->name, slot->fd, state_name(slot->state),
+              state_name(state));
+    slot->state = state;
+    slot->since = loop_now(server->pool->loop);
+    list_remove(&slot->server_link);
+    switch (state) {
+    case SLOT_STATE_IDLE:
+        list_insert_after(&server->idle.head, &slot->server_link);
+        break;
+    case SLOT_STATE_CONNECTING:
+    case SLOT_STATE_BUSY:
+        list_append(&server->other, &slot->server_link);
+        break;
+    case SLOT_STATE_CLOSED:
+        list_append(&server->pool->closed, &slot->server_link);
+        break;
+    }
+}
+
+static void on_event(evutil_socket_t fd, short what, void *argument);
+
+static void set_events(Slot *slot, short events)
+{
+    if (slot->events == events)
+        return;
+    if (slot->events != 0)
+        event_del(&slot->event);
+    slot->events = events;
+    if (events == 0)
+        return;
+    check(event_assign(&slot->event, slot->server->pool->loop->base, slot->fd,
+                       (short)(events | EV_PERSIST), on_event, slot) == 0);
+    check(event_add(&slot->event, NULL) == 0);
+}
+
+/* Ending */
+
+static void take_from_server(Slot *slot)
+{
+    Server *server = slot->server;
+    server->n_slots--;
+    if (slot->state == SLOT_STATE_CONNECTING)
+        server->n_connecting--;
+}
+
+/* The batch in flight is no longer this slot's. */
+static Batch *release_batch(Slot *slot)
+{
+    Batch *batch = g_steal_pointer(&slot->batch);
+    if (batch != NULL)
+        slot->server->n_inflight -= batch->n_calls;
+    list_remove(&slot->abandoned_link);
+    slot->due = NULL;
+    return batch;
+}
+
+static void close_connection(Slot *slot)
+{
+    take_from_server(slot);
+    set_state(slot, SLOT_STATE_CLOSED);
+    set_events(slot, 0);
+    loop_timer_clear(&slot->timer);
+    close(slot->fd);
+    slot->fd = -1;
+    loop_defer(slot->server->pool->loop, &slot->server->pool->release);
+}
+
+void slot_close(Slot *slot, const char *text)
+{
+    Pool *pool = slot->server->pool;
+    nsec_t now = loop_now(pool->loop);
+    Batch *batch = release_batch(slot);
+    close_connection(slot);
+    if (batch != NULL) {
+        batcher_fail_batch(pool->batcher, batch, text, now);
+        batcher_finish(pool->batcher, batch, now);
+    }
+    loop_defer(pool->loop, pool->dispatch);
+}
+
+/* The connection failed while a call was on it, or while it was being made. */
+static void fail(Slot *slot, ServerFailure failure, const char *why)
+{
+    Server *server = slot->server;
+    char text[TEXT_SIZE];
+    snprintf(text, sizeof text, "thrift-batchd: upstream %s: %s", server->name, why);
+    slot_close(slot, text);
+    server_failed(server, failure, why);
+}
+
+/* The server closed an idle connection, as it may. */
+static void lost(Slot *slot, const char *why)
+{
+    if (slot->state == SLOT_STATE_BUSY) {
+        fail(slot, SERVER_FAILURE_LOST, why);
+        return;
+    }
+    log_debug("server %s: an idle connection is gone: %s", slot->server->name, why);
+    slot_close(slot, why);
+}
+
+/* Connecting */
+
+static void become_idle(Slot *slot)
+{
+    Pool *pool = slot->server->pool;
+    set_state(slot, SLOT_STATE_IDLE);
+    set_events(slot, EV_READ);
+    if (pool->params.idle_timeout > 0)
+        loop_timer_set(&slot->timer, slot->since + pool->params.idle_timeout);
+    loop_defer(pool->loop, pool->dispatch);
+}
+
+static void on_connected(Slot *slot)
+{
+    int code = 0;
+    socklen_t len = sizeof code;
+    if (getsockopt(slot->fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0)
+        code = errno;
+    if (code != 0) {
+        char why[WHY_SIZE];
+        snprintf(why, sizeof why, "cannot connect: %s", g_strerror(code));
+        fail(slot, SERVER_FAILURE_CONNECT, why);
+        return;
+    }
+    slot->server->n_connecting--;
+    become_idle(slot);
+    server_connected(slot->server);
+}
+
+static void on_timer(void *data)
+{
+    Slot *slot = data;
+    const PoolParams *params = &slot->server->pool->params;
+    nsec_t now = loop_now(slot->server->pool->loop);
+    switch (slot->state) {
+    case SLOT_STATE_CONNECTING:
+        fail(slot, SERVER_FAILURE_CONNECT, "cannot connect: no answer within connect_timeout");
+        break;
+    case SLOT_STATE_IDLE:
+        if (params->idle_timeout == 0)
+            break;
+        if (now >= slot->since + params->idle_timeout)
+            slot_close(slot, "idle");
+        else
+            loop_timer_set(&slot->timer, slot->since + params->idle_timeout);
+        break;
+    case SLOT_STATE_BUSY:
+    case SLOT_STATE_CLOSED:
+        break;
+    }
+}
+
+static int start_connecting(const Address *address)
+{
+    int fd = socket(address->sockaddr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    int on = 1;
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails on unix sockets */
+    int result = connect(fd, (const struct sockaddr *)&address->sockaddr, address->len);
+    if (result == 0 || errno == EINPROGRESS)
+        return fd;
+    int code = errno;
+    close(fd);
+    errno = code;
+    return -1;
+}
+
+Slot *slot_new(Server *server)
+{
+    int fd = start_connecting(&server->address);
+    if (fd < 0) {
+        char why[WHY_SIZE];
+        snprintf(why, sizeof why, "cannot connect: %s", g_strerror(errno));
+        server_failed(server, SERVER_FAILURE_CONNECT, why);
+        return NULL;
+    }
+    Pool *pool = server->pool;
+    Slot *slot = g_new0(Slot, 1);
+    slot->server = server;
+    slot->fd = fd;
+    slot->state = SLOT_STATE_CONNECTING;
+    slot->since = loop_now(pool->loop);
+    list_link_init(&slot->abandoned_link);
+    list_append(&server->other, &slot->server_link);
+    loop_timer_init(&slot->timer, pool->loop, on_timer, slot);
+    loop_timer_set(&slot->timer, slot->since + pool->params.connect_timeout);
+    server->n_slots++;
+    server->n_connecting++;
+    set_events(slot, EV_WRITE);
+    return slot;
+}
+
+void slot_free(Slot *slot)
+{
+    if (slot == NULL)
+        return;
+    check(slot->state == SLOT_STATE_CLOSED && slot->batch == NULL);
+    list_remove(&slot->server_link);
+    buffer_clear(&slot->head);
+    buffer_clear(&slot->unsent);
+    buffer_clear(&slot->partial);
+    g_free(slot);
+}
+
+/* Sending */
+
+static void keep_unsent(Slot *slot, const struct iovec *iovecs, size_t n, size_t skip)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t skipped = MIN(skip, iovecs[i].iov_len);
+        skip -= skipped;
+        buffer_append(&slot->unsent, (const uint8_t *)iovecs[i].iov_base + skipped,
+                      iovecs[i].iov_len - skipped);
+    }
+    set_events(slot, EV_READ | EV_WRITE);
+}
+
+/* Writes as much as the socket takes and keeps the rest. False when the connection is broken and
+ * nothing was written. */
+static bool write_batch(Slot *slot, const struct iovec *iovecs, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        size_t count = MIN(n - at, (size_t)IOV_MAX), total = 0;
+        for (size_t i = 0; i < count; i++)
+            total += iovecs[at + i].iov_len;
+        struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)(iovecs + at),
+                                 .msg_iovlen = count};
+        ssize_t len = sendmsg(slot->fd, &message, MSG_NOSIGNAL);
+        if (len < 0 && errno != EAGAIN && errno != EINTR && at == 0)
+            return false;
+        if (len < 0 || (size_t)len < total) {
+            keep_unsent(slot, iovecs + at, n - at, len > 0 ? (size_t)len : 0);
+            return true;
+        }
+        at += count;
+    }
+    return true;
+}
+
+static void give_back(Slot *slot)
+{
+    Pool *pool = slot->server->pool;
+    char text[TEXT_SIZE];
+    snprintf(text, sizeof text, "thrift-batchd: upstream %s: the connection was lost",
+             slot->server->name);
+    Batch *batch = release_batch(slot);
+    slot_close(slot, text);
+    batcher_requeue(pool->batcher, batch, text, loop_now(pool->loop));
+}
+
+void slot_send(Slot *slot, Batch *batch)
+{
+    check(slot->state == SLOT_STATE_IDLE);
+    Pool *pool = slot->server->pool;
+    const BatcherParams *params = batcher_params(pool->batcher);
+    slot->batch = batch;
+    batch->carrier = slot;
+    batch->seqid = slot->seqid;
+    uint32_t n_messages = batch->plain ? batch->n_calls : 1;
+    slot->seqid = (int32_t)(((uint32_t)slot->seqid + n_messages) & INT32_MAX);
+    slot->due = batch->plain ? batch_first(batch) : NULL;
+    slot->due_seqid = batch->seqid;
+    slot->server->n_inflight += batch->n_calls;
+    set_state(slot, SLOT_STATE_BUSY);
+    frame_reader_init(&slot->reader, params->upstream, pool->params.max_answer_size, false);
+    struct iovec *iovecs = pool_iovecs(pool, join_max_iovecs(batch));
+    size_t n = join_batch(batch, params, loop_now(pool->loop), &slot->head, iovecs);
+    if (!write_batch(slot, iovecs, n))
+        give_back(slot);
+}
+
+static void write_unsent(Slot *slot)
+{
+    ssize_t len = send(slot->fd, slot->unsent.data, slot->unsent.len, MSG_NOSIGNAL);
+    if (len < 0) {
+        if (errno != EAGAIN && errno != EINTR)
+            lost(slot, g_strerror(errno));
+        return;
+    }
+    buffer_drop(&slot->unsent, (size_t)len);
+    if (slot->unsent.len > 0)
+        return;
+    buffer_clear(&slot->unsent);
+    set_events(slot, EV_READ);
+}
+
+/* Answers */
+
+static void finish_batch(Slot *slot)
+{
+    Pool *pool = slot->server->pool;
+    Batch *batch = release_batch(slot);
+    if (slot->unsent.len == 0)
+        become_idle(slot);
+    else /* an answer to what it cannot have read: of no use for another batch */
+        slot_close(slot, "");
+    server_answered(slot->server);
+    batcher_finish(pool->batcher, batch, loop_now(pool->loop));
+}
+
+static void take_plain_answer(Slot *slot, const Message *reply)
+{
+    Pool *pool = slot->server->pool;
+    const BatcherParams *params = batcher_params(pool->batcher);
+    Call *call = slot->due;
+    char why[SPLIT_WHY_SIZE];
+    bool framed = params->upstream.transport == TRANSPORT_FRAMED;
+    if (split_plain(call, params, slot->due_seqid, reply, framed, why) != SPLIT_OK) {
+        fail(slot, SERVER_FAILURE_BROKEN, why);
+        return;
+    }
+    ListLink *next = list_next(&slot->batch->calls, &call->batch_link);
+    slot->due = next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL;
+    slot->due_seqid = (int32_t)(((uint32_t)slot->due_seqid + 1) & INT32_MAX);
+    if (call->state == CALL_STATE_SENT)
+        batcher_answer_call(pool->batcher, call, loop_now(pool->loop));
+    if (slot->due == NULL)
+        finish_batch(slot);
+}
+
+static void take_batch_answer(Slot *slot, const Message *reply)
+{
+    Pool *pool = slot->server->pool;
+    nsec_t now = loop_now(pool->loop);
+    char why[SPLIT_WHY_SIZE], text[TEXT_SIZE];
+    switch (split_envelope(slot->batch, batcher_params(pool->batcher), reply, why)) {
+    case SPLIT_OK:
+        batcher_answer_batch(pool->batcher, slot->batch, now);
+        break;
+    case SPLIT_E_REFUSED:
+        snprintf(text, sizeof text, "thrift-batchd: upstream %s refused the batch: %s",
+                 slot->server->name, why);
+        log_limited(&slot->server->log_limit, now, LOG_LEVEL_WARNING,
+                    "server %s refused a batch: %s", slot->server->name, why);
+        batcher_fail_batch(pool->batcher, slot->batch, text, now);
+        break;
+    case SPLIT_E_BROKEN:
+        fail(slot, SERVER_FAILURE_BROKEN, why);
+        return;
+    }
+    finish_batch(slot);
+}
+
+static const char *frame_error(FrameStatus status)
+{
+    switch (status) {
+    case FRAME_E_TOO_LARGE:
+        return "an answer larger than max_pending_bytes";
+    case FRAME_E_NESTING:
+        return "an answer nested deeper than 64 levels";
+    case FRAME_E_NOT_THRIFT:
+    case FRAME_E_BODY:
+        return "an answer that is no Thrift message in the configured transport and protocol";
+    case FRAME_MESSAGE:
+    case FRAME_MORE:
+        break;
+    }
+    return "";
+}
+
+/* Takes the answers at the start of `bytes` and returns how many bytes they had. */
+static size_t take_answers(Slot *slot, Bytes bytes)
+{
+    size_t done = 0;
+    while (done < bytes.len) {
+        if (slot->state != SLOT_STATE_BUSY) {
+            fail(slot, SERVER_FAILURE_BROKEN, "it sent bytes that no call is waiting for");
+            break;
+        }
+        Message message = {0};
+        size_t taken;
+        Bytes window = {bytes.data + done, bytes.len - done};
+        FrameStatus status = frame_reader_next(&slot->reader, window, &message, &taken);
+        if (status == FRAME_MORE)
+            break;
+        if (status != FRAME_MESSAGE) {
+            fail(slot, SERVER_FAILURE_BROKEN, frame_error(status));
+            break;
+        }
+        if (slot->batch->plain)
+            take_plain_answer(slot, &message);
+        else
+            take_batch_answer(slot, &message);
+        if (slot->state == SLOT_STATE_CLOSED)
+            break;
+        done += taken;
+    }
+    return done;
+}
+
+static void take_bytes(Slot *slot, Bytes bytes)
+{
+    Pool *pool = slot->server->pool;
+    bool kept = slot->partial.len > 0;
+    if (kept) {
+        buffer_append(&slot->partial, bytes.data, bytes.len);
+        bytes = (Bytes){slot->partial.data, slot->partial.len};
+    }
+    size_t done = take_answers(slot, bytes);
+    pool->on_answers(pool->data);
+    if (slot->state == SLOT_STATE_CLOSED)
+        return;
+    if (!kept)
+        buffer_append(&slot->partial, bytes.data + done, bytes.len - done);
+    else
+        buffer_drop(&slot->partial, done);
+    if (slot->partial.len == 0)
+        buffer_clear(&slot->partial);
+}
+
+static void read_bytes(Slot *slot)
+{
+    Loop *loop = slot->server->pool->loop;
+    ssize_t len = read(slot->fd, loop->read_buffer, LOOP_READ_SIZE);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (len < 0)
+        lost(slot, g_strerror(errno));
+    else if (len == 0)
+        lost(slot, "it closed the connection");
+    else
+        take_bytes(slot, (Bytes){loop->read_buffer, (size_t)len});
+}
+
+static void on_event(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    Slot *slot = argument;
+    if (slot->state == SLOT_STATE_CONNECTING) {
+        on_connected(slot);
+        return;
+    }
+    if (what & EV_WRITE)
+        write_unsent(slot);
+    if ((what & EV_READ) && slot->state != SLOT_STATE_CLOSED)
+        read_bytes(slot);
+}

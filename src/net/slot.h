@@ -1,0 +1,55 @@
+/* A slot: one connection to a server, carrying one batch at a time.
+ *
+ *   CONNECTING ---> IDLE <---> BUSY
+ *        \           |          /
+ *         +--------> CLOSED <--+        (freed at the end of the turn)
+ *
+ * A batch is written with one writev from where its calls lie; only what the socket does not take
+ * is copied. Its answer is read into the loop's shared buffer and, when it came whole, split and
+ * delivered from there. */
+#pragma once
+
+#include "batch/batcher.h"
+#include "net/loop.h"
+#include "wire/frame.h"
+
+typedef struct Server Server;
+
+typedef enum SlotState {
+    SLOT_STATE_CONNECTING,
+    SLOT_STATE_IDLE,
+    SLOT_STATE_BUSY,
+    SLOT_STATE_CLOSED,
+} SlotState;
+
+typedef struct Slot {
+    ListLink server_link;    /* Server.idle, Server.other; Pool.closed once closed */
+    ListLink abandoned_link; /* Pool.abandoned */
+    Server *server;
+    struct event event;
+    LoopTimer timer; /* of connecting, or of being idle */
+    int fd;
+    short events;
+    SlotState state;
+    nsec_t since;  /* in this state */
+    int32_t seqid; /* of the next message */
+    Batch *batch;  /* in flight; NULL unless BUSY */
+    Call *due;     /* of a plain batch: whose reply comes next */
+    int32_t due_seqid;
+    Buffer head;    /* of the batch, see join.h */
+    Buffer unsent;  /* of the batch */
+    Buffer partial; /* an answer that is cut short */
+    FrameReader reader;
+} Slot;
+
+/* Starts connecting. NULL when that fails at once; the server has been told. */
+Slot *slot_new(Server *server);
+
+/* Sends a batch on an idle slot. When the connection turns out to be broken before a byte is
+ * written, the batch is given back to the batcher. */
+void slot_send(Slot *slot, Batch *batch);
+
+/* Closes the connection. A batch in flight fails with `text`. */
+void slot_close(Slot *slot, const char *text);
+
+void slot_free(Slot *slot); /* it must be closed */
