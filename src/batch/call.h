@@ -59,8 +59,8 @@ typedef struct Call {
     ListLink deadline_link; /* Batcher.deadlines */
     Caller *caller;         /* NULL once it needs nothing any more */
     Batch *batch;           /* NULL outside batches */
-    Method *method;
-    nsec_t arrived; /* its last byte was read */
+    Method *method;         /* NULL until it is submitted */
+    nsec_t arrived;         /* its last byte was read */
     nsec_t deadline;
     CallState state;
     Form form;        /* the client's */

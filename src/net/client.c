@@ -241,7 +241,7 @@ static void queue_reply(Client *client, Call *call)
     mark_dirty(client);
 }
 
-/* Under strict order: the replies that nothing earlier holds up. */
+/* The replies that nothing earlier holds up. */
 static void queue_replies_in_order(Client *client)
 {
     ListLink *link;
@@ -253,24 +253,37 @@ static void queue_replies_in_order(Client *client)
     }
 }
 
+/* Under relaxed order only the error after which the connection is closed waits for the others. */
+static bool waits_for_earlier(const Client *client, const Call *call)
+{
+    if (list_first(&client->caller.calls) == &call->caller_link)
+        return false;
+    return batcher_params(client->set->batcher)->ordering == ORDERING_STRICT ||
+           (client->state == CLIENT_STATE_CLOSING && call->method == NULL);
+}
+
 void client_set_deliver(ClientSet *set, Call *call)
 {
     Client *client = LIST_OWNER(call->caller, Client, caller);
     client->active = loop_now(set->loop);
-    bool strict = batcher_params(set->batcher)->ordering == ORDERING_STRICT;
-    if (call->oneway || client->caller.departed) {
-        call_leave_caller(call);
-        mark_dirty(client);
-    } else if (!strict) {
-        queue_reply(client, call);
-    } else if (list_first(&client->caller.calls) != &call->caller_link) {
-        call_own_reply(call);
-    }
-    if (strict && !client->caller.departed)
-        queue_replies_in_order(client);
     if (set->at_bound && !client_set_at_bound(set))
         loop_defer(set->loop, &set->resume);
-    release_if_done(client);
+    if (client->caller.departed) {
+        call_leave_caller(call);
+        if (client->state == CLIENT_STATE_CLOSED)
+            release_if_done(client);
+        else
+            mark_dirty(client);
+        return;
+    }
+    if (call->oneway)
+        call_leave_caller(call);
+    else if (waits_for_earlier(client, call))
+        call_own_reply(call);
+    else
+        queue_reply(client, call);
+    queue_replies_in_order(client);
+    mark_dirty(client);
 }
 
 static size_t gather_replies(const Client *client, struct iovec *iovecs)
