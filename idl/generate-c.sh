@@ -1,14 +1,19 @@
 #!/bin/sh
 # generate-c.sh COMPILER INPUT OUTDIR
 #
-# Has the Thrift compiler write C for c_glib, and mends what it writes: its finalize functions do not
-# call their parent's, so that each struct that is freed leaves 48 bytes behind, on every call. The
-# parent may go first, because all that it frees is its own.
+# Has the Thrift compiler write C for c_glib, and mends two things in what it writes:
+#
+# - Its finalize functions do not call their parent's, so that each struct that is freed leaves 48
+#   bytes behind, on every call. The parent may go first, because all that it frees is its own.
+# - Its get_type functions register their type when they are called first, without a lock: two threads
+#   that make their first call at once both register it, and one gets no type. Here all types are
+#   registered before main().
 set -eu
 
 dir=$(mktemp -d "$3/c_glib.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 "$1" -nowarn --gen c_glib -out "$dir" "$2"
+
 for file in "$dir"/*_types.c; do
     sed -i '/^[a-z0-9_]*_finalize (GObject \*object)$/{
         n
@@ -21,4 +26,18 @@ for file in "$dir"/*_types.c; do
         exit 1
     fi
 done
+
+for file in "$dir"/*.c; do
+    {
+        echo
+        echo '__attribute__ ((constructor)) static void'
+        echo 'register_types (void)'
+        echo '{'
+        sed -n 's/^\([a-z0-9_]*_get_type\) (void)$/  \1 ();/p' "$file"
+        echo '}'
+    } >"$file.register"
+    cat "$file.register" >>"$file"
+    rm "$file.register"
+done
+
 mv "$dir"/* "$3"
