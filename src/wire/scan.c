@@ -3,8 +3,8 @@
  * runs of them included, is skipped unseen. So a small struct costs a few instructions a field, and
  * a list of a million integers costs no more than an empty one.
  *
- * Compact hides the size of an integer in its bytes, so these have to be looked at one by one; a
- * varint that is cut short is kept in the scanner. */
+ * Compact hides the size of an integer in its bytes, so all of these have to be looked at; a varint
+ * that is cut short is kept in the scanner. */
 #include "wire/scan.h"
 
 #include "wire/types.h"
@@ -173,26 +173,35 @@ static ScanStatus binary_value(Scanner *scanner, Window *window)
     return SCAN_E_INVALID;
 }
 
-/* Fields up to the first one whose size is not fixed. */
+/* The rest of a field whose size its type does not tell, or the struct's end. */
+static ScanStatus binary_varying_field(Scanner *scanner, Window *window, uint8_t type)
+{
+    if (type == THRIFT_STOP) {
+        scanner->depth--;
+        return SCAN_DONE;
+    }
+    if (!type_known(type))
+        return SCAN_E_INVALID;
+    expect_value(scanner, type);
+    return skip(scanner, window, FIELD_ID_SIZE);
+}
+
+/* Fields up to and with the first one whose size is not fixed. */
 static ScanStatus binary_fields(Scanner *scanner, Window *window)
 {
-    while (window->at < window->end) {
-        uint8_t type = *window->at++;
-        uint8_t fixed = type_fixed_size[PROTOCOL_BINARY][type];
-        if (fixed == 0) {
-            if (type == THRIFT_STOP) {
-                scanner->depth--;
-                return SCAN_DONE;
-            }
-            if (!type_known(type))
-                return SCAN_E_INVALID;
-            expect_value(scanner, type);
-            return skip(scanner, window, FIELD_ID_SIZE);
-        }
-        ScanStatus status = skip(scanner, window, FIELD_ID_SIZE + fixed);
-        if (status != SCAN_DONE)
-            return status;
+    const uint8_t *at = window->at, *end = window->end;
+    while (at < end) {
+        uint8_t type = *at++;
+        size_t size = type_fixed_size[PROTOCOL_BINARY][type];
+        window->at = at;
+        if (size == 0)
+            return binary_varying_field(scanner, window, type);
+        size += FIELD_ID_SIZE;
+        if (size > (size_t)(end - at))
+            return skip(scanner, window, size);
+        at += size;
     }
+    window->at = at;
     return SCAN_MORE;
 }
 
@@ -220,21 +229,68 @@ static ScanStatus binary_scan(Scanner *scanner, Window *window)
 /* Takes the rest of a varint; it is in `number` then. */
 static ScanStatus compact_varint(Scanner *scanner, Window *window)
 {
-    unsigned shift = scanner->varint_shift;
-    uint64_t number = shift == 0 ? 0 : scanner->number;
+    unsigned size = scanner->varint_size;
+    uint64_t number = size == 0 ? 0 : scanner->number;
     ScanStatus status = SCAN_MORE;
     while (window->at < window->end && status == SCAN_MORE) {
         uint8_t byte = *window->at++;
-        number |= (uint64_t)(byte & 0x7f) << shift;
-        shift += 7;
+        number |= (uint64_t)(byte & 0x7f) << (7 * size++);
         if (byte < 0x80)
             status = SCAN_DONE;
-        else if (shift == 7 * VARINT_MAX_SIZE)
+        else if (size == VARINT_MAX_SIZE)
             status = SCAN_E_INVALID;
     }
     scanner->number = number;
-    scanner->varint_shift = status == SCAN_DONE ? 0 : (uint8_t)shift;
+    scanner->varint_size = status == SCAN_DONE ? 0 : (uint8_t)size;
     return status;
+}
+
+/* Integers behind one another: all that matters is where each ends. */
+typedef struct Run {
+    const uint8_t *at, *end;
+    uint32_t left;
+    unsigned size; /* bytes of the integer that `at` stands in */
+} Run;
+
+/* Eight bytes at once, where no more can end in them than are left and none grows too long. */
+static inline bool skip_word(Run *run)
+{
+    uint64_t word;
+    if (run->left < sizeof word || (size_t)(run->end - run->at) < sizeof word)
+        return false;
+    memcpy(&word, run->at, sizeof word);
+    uint64_t ends = ~word & 0x8080808080808080u;
+    if (ends == 0 || run->size + (unsigned)__builtin_ctzll(ends) / 8 >= VARINT_MAX_SIZE)
+        return false;
+    run->at += sizeof word;
+    run->left -= (uint32_t)((ends >> 7) * 0x0101010101010101u >> 56);
+    run->size = (unsigned)__builtin_clzll(ends) / 8;
+    return true;
+}
+
+static inline void skip_byte(Run *run)
+{
+    bool last = *run->at++ < 0x80;
+    run->left -= last;
+    run->size = last ? 0 : run->size + 1;
+}
+
+/* A container of nothing but integers. */
+static ScanStatus compact_integers(Scanner *scanner, Window *window, ScanLevel *level)
+{
+    Run run = {window->at, window->end, level->left, scanner->varint_size};
+    while (run.left > 0 && run.at < run.end && run.size < VARINT_MAX_SIZE)
+        if (!skip_word(&run))
+            skip_byte(&run);
+    window->at = run.at;
+    level->left = run.left;
+    scanner->varint_size = (uint8_t)run.size;
+    if (run.size == VARINT_MAX_SIZE)
+        return SCAN_E_INVALID;
+    if (run.left > 0)
+        return SCAN_MORE;
+    scanner->depth--;
+    return SCAN_DONE;
 }
 
 static ScanStatus compact_integer(Scanner *scanner, Window *window)
@@ -356,6 +412,8 @@ static ScanStatus compact_next(Scanner *scanner, Window *window)
     ScanLevel *level = &scanner->levels[scanner->depth - 1];
     if (level->types[0] == THRIFT_STOP)
         return compact_field(scanner, window);
+    if (type_is_integer(level->types[0]) && type_is_integer(level->types[1]))
+        return compact_integers(scanner, window, level);
     next_element(scanner, level);
     return SCAN_DONE;
 }
@@ -389,7 +447,7 @@ void scanner_init(Scanner *scanner, Protocol protocol)
 {
     scanner->protocol = protocol;
     scanner->step = SCAN_STEP_NEXT;
-    scanner->varint_shift = 0;
+    scanner->varint_size = 0;
     scanner->skip = 0;
     scanner->depth = 1;
     scanner->levels[0] = (ScanLevel){.types = {THRIFT_STOP, THRIFT_STOP}};

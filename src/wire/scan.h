@@ -36,10 +36,10 @@ typedef struct Scanner {
     Protocol protocol;
     ScanStep step;
     uint8_t type;
-    uint8_t varint_shift; /* where the next byte of a varint goes; 0 between varints */
-    uint8_t depth;        /* levels in use */
-    uint64_t number;      /* the varint so far, or the last one */
-    uint64_t skip;        /* bytes to come that are not looked at */
+    uint8_t varint_size; /* bytes of a varint so far; 0 between varints */
+    uint8_t depth;       /* levels in use */
+    uint64_t number;     /* the varint so far, or the last one */
+    uint64_t skip;       /* bytes to come that are not looked at */
     ScanLevel levels[THRIFT_MAX_DEPTH];
 } Scanner;
 

@@ -31,6 +31,12 @@ static inline bool type_known(uint8_t type)
     return type_least_size[PROTOCOL_BINARY][type] > 0;
 }
 
+/* Compact writes it as a varint. */
+static inline bool type_is_integer(uint8_t type)
+{
+    return type == THRIFT_I16 || type == THRIFT_I32 || type == THRIFT_I64;
+}
+
 /* An empty container may carry THRIFT_STOP for its element type: some libraries write it. */
 static inline bool type_fits_count(uint8_t type, uint64_t count)
 {

@@ -79,6 +79,43 @@ Test(frame, form_is_fixed_by_the_first_message)
         }
 }
 
+Test(frame, a_later_length_is_checked_too)
+{
+    static const struct {
+        const char *hex;
+        FrameStatus status;
+    } lengths[] = {
+        {"00 00 00 00", FRAME_E_NOT_THRIFT}, {"80 01 00 01", FRAME_E_NOT_THRIFT},
+        {"ff ff ff ff", FRAME_E_NOT_THRIFT}, {"00 01 00 00", FRAME_MORE},
+        {"00 01 00 01", FRAME_E_TOO_LARGE},
+    };
+    Random random = {8};
+    for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+        Buffer stream = {0}, length = bytes_from_hex(lengths[i].hex);
+        append_random_message(&stream, &random, all_forms[0], NULL);
+        buffer_append(&stream, length.data, length.len);
+        FrameStatus status = stream_status(buffer_bytes(&stream), MAX_SIZE);
+        cr_assert_eq(status, lengths[i].status, "%s: %d", lengths[i].hex, status);
+        buffer_clear(&stream);
+        buffer_clear(&length);
+    }
+}
+
+Test(frame, unframed_header_that_does_not_fit_the_limit_is_too_large)
+{
+    enum { LIMIT = 20 };
+    for (unsigned i = 3; i < FORMS; i++) {
+        Message header = {.type = MESSAGE_CALL, .name = BYTES_LITERAL("longMethodName20byte")};
+        Buffer stream = {0};
+        append_message(&stream, all_forms[i], header, (Bytes){0});
+        cr_assert_eq(stream_status((Bytes){stream.data, LIMIT - 1}, LIMIT), FRAME_MORE, "form %u",
+                     i);
+        cr_assert_eq(stream_status((Bytes){stream.data, LIMIT}, LIMIT), FRAME_E_TOO_LARGE,
+                     "form %u", i);
+        buffer_clear(&stream);
+    }
+}
+
 typedef struct Rejected {
     const char *what, *hex;
     FrameStatus status;
