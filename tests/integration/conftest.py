@@ -1,0 +1,47 @@
+import faulthandler
+import os
+import signal
+import sys
+
+import pytest
+
+import harness
+
+LONGEST = 60  # seconds a test may take; each ends in a few unless something hangs
+
+
+def pytest_configure():
+    missing = list(harness.missing_environment())
+    if missing:
+        raise pytest.UsageError("; ".join(missing) + "; `./run test` sets all of them")
+    sys.path.insert(0, os.environ["GEN_PY"])
+    harness.allow_many_descriptors()
+    faulthandler.enable()
+
+
+@pytest.fixture(autouse=True)
+def time_limit():
+    def too_long(_signal, _frame):
+        raise TimeoutError(f"the test took more than {LONGEST} s")
+
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(LONGEST * (3 if harness.SANITIZED else 1))
+    yield
+    signal.alarm(0)
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = harness.Bench(tmp_path)
+    yield bench
+    bench.end()
+
+
+@pytest.fixture
+def upstream(bench):
+    return bench.upstream()
+
+
+@pytest.fixture
+def daemon(bench, upstream):
+    return bench.daemon(upstream)

@@ -1,0 +1,346 @@
+"""Starts the real programs for a test, and ends them.
+
+Everything listens where the kernel says; a process is ready when it has said so. Whatever is
+started here is ended by its pid, and the daemon's end is itself a test: status 0, no sanitizer
+report.
+"""
+
+import json
+import os
+import re
+import resource
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import wire
+
+PROGRAMS = ("BATCHD", "BATCH_DEMO", "CROWD")
+DIRECTORIES = ("GEN_PY", "IDL_DIR")
+CONF = Path(__file__).resolve().parents[2] / "conf" / "thrift-batchd.ini"
+
+# A sanitized daemon is slower and larger by factors: only such limits are widened.
+SANITIZED = "SANITIZER_REPORTS" in os.environ
+PATIENCE = 20  # seconds for what happens at once unless something is broken
+
+SANITIZER_WORDS = re.compile(r"(Address|Leak|UndefinedBehavior|Thread)Sanitizer|runtime error:")
+# Should the test run itself be killed, its programs go with it.
+WITH_PARENT = ("setpriv", "--pdeathsig", "KILL", "--")
+
+
+def missing_environment():
+    """What stands in the way of running at all: a test that cannot run is an error, not a skip."""
+    for name in PROGRAMS:
+        if not os.access(os.environ.get(name, ""), os.X_OK):
+            yield f"{name} has to name an executable, is {os.environ.get(name)!r}"
+    for name in DIRECTORIES:
+        if not Path(os.environ.get(name, "/nonexistent")).is_dir():
+            yield f"{name} has to name a directory, is {os.environ.get(name)!r}"
+
+
+def program(name):
+    return os.environ[name]
+
+
+class Lines:
+    """The lines that a stream has given so far; a thread reads it to its end."""
+
+    def __init__(self, stream):
+        self._lines = []
+        self._changed = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._read, args=(stream,), daemon=True)
+        self._thread.start()
+
+    def _read(self, stream):
+        with stream:
+            for line in stream:
+                with self._changed:
+                    self._lines.append(line.decode(errors="replace").rstrip("\n"))
+                    self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def matching(self, pattern):
+        with self._changed:
+            return [found for line in self._lines if (found := re.search(pattern, line))]
+
+    def wait_for(self, pattern, count=1, timeout=PATIENCE):
+        """The first `count` matches of `pattern`, awaited."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._ended or len(self._matches(pattern)) >= count, timeout)
+            found = self._matches(pattern)
+            assert len(found) >= count, \
+                f"{len(found)} of {count} lines like {pattern!r} in:\n" + "\n".join(self._lines)
+            return found[:count]
+
+    def _matches(self, pattern):
+        return [found for line in self._lines if (found := re.search(pattern, line))]
+
+    def text(self):
+        """Everything; the stream has to be about to end."""
+        self._thread.join(PATIENCE)
+        with self._changed:
+            return "\n".join(self._lines)
+
+
+class Process:
+    def __init__(self, command, environment=None):
+        self.popen = subprocess.Popen(
+            [*WITH_PARENT, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, env={**os.environ, **(environment or {})})
+        self.out = Lines(self.popen.stdout)
+        self.log = Lines(self.popen.stderr)
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def running(self):
+        return self.popen.poll() is None
+
+    def signal(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, timeout=PATIENCE):
+        """The exit status, awaited."""
+        return self.popen.wait(timeout)
+
+    def kill(self):
+        if self.running():
+            self.popen.kill()
+        self.popen.wait(PATIENCE)
+
+    def memory(self):
+        """Resident bytes."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+
+    def cpu_seconds(self):
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# --- addresses ------------------------------------------------------------------------------------
+
+def connect(address, timeout=PATIENCE):
+    """A socket connected to `host:port`, `[::1]:port` or `unix:/path`."""
+    if address.startswith("unix:"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(timeout)
+        sock.connect(address[len("unix:"):])
+        return sock
+    sock = socket.create_connection(host_and_port(address), timeout)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def host_and_port(address):
+    host, port = address.rsplit(":", 1)
+    return host.strip("[]"), int(port)
+
+
+def refused_address():
+    """An address at which nobody listens, and where the kernel lets nobody else listen by chance:
+    the port belongs to a socket that is bound only. The socket is returned to be kept."""
+    sock = socket.socket()
+    sock.bind(("127.0.0.1", 0))
+    return sock, "127.0.0.1:%d" % sock.getsockname()[1]
+
+
+# --- the programs ---------------------------------------------------------------------------------
+
+class Upstream(Process):
+    """The demo server."""
+
+    def __init__(self, *options, listen="127.0.0.1:0"):
+        super().__init__([program("BATCH_DEMO"), "--listen", listen, *options])
+        self.address = self.out.wait_for(r"listening on (\S+)")[0][1]
+
+    def stop(self):
+        if self.running():
+            self.signal(signal.SIGTERM)
+        self.wait()
+
+
+def ini(upstreams, sections):
+    """The text of a configuration. Sections by keyword; `method` maps names to their keys."""
+    settings = {
+        "daemon": {"listen": "127.0.0.1:0", "drain_timeout": "3s", "log_level": "info"},
+        "upstream": {"servers": ", ".join(upstreams)},
+    }
+    for section, keys in sections.items():
+        if section == "method":
+            settings |= {f"method.{name}": policy for name, policy in keys.items()}
+        else:
+            settings[section] = settings.get(section, {}) | keys
+    return "\n".join(f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
+                     for section, keys in settings.items())
+
+
+class Daemon(Process):
+    def __init__(self, config, listeners=1, environment=None):
+        self.config = config
+        super().__init__(
+            [*shlex.split(os.environ.get("BATCHD_WRAPPER", "")), program("BATCHD"),
+             "--config", str(config)], environment)
+        self.expected_status = 0
+        self.addresses = [found[1] for found in
+                          self.log.wait_for(r"listening on (\S+)", listeners)] if listeners else []
+
+    @property
+    def address(self):
+        return self.addresses[0]
+
+    def end(self):
+        """Drains the daemon and checks how it ended."""
+        if self.running():
+            self.signal(signal.SIGTERM)
+        status = self.wait(60)
+        log = self.log.text()
+        assert not SANITIZER_WORDS.search(log), log
+        assert not self.sanitizer_reports(), self.sanitizer_reports()
+        assert status == self.expected_status, f"the daemon ended with status {status}:\n{log}"
+
+    def sanitizer_reports(self):
+        directory = os.environ.get("SANITIZER_REPORTS")
+        if directory is None:
+            return ""
+        return "\n".join(path.read_text() for path in Path(directory).glob(f"*.{self.pid}"))
+
+
+class Bench:
+    """What one test has started. Ends everything, the daemons first, also where the test failed."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self._ends = []
+
+    def on_end(self, end):
+        self._ends.append(end)
+
+    def upstream(self, *options, **settings):
+        upstream = Upstream(*options, **settings)
+        self.on_end(upstream.kill)
+        return upstream
+
+    def config(self, *upstreams, **sections):
+        path = self.directory / f"thrift-batchd-{len(self._ends)}.ini"
+        path.write_text(ini([getattr(upstream, "address", upstream) for upstream in upstreams],
+                            sections))
+        return path
+
+    def daemon(self, *upstreams, listeners=1, environment=None, **sections):
+        """A daemon in front of these upstreams (programs or addresses)."""
+        return self.daemon_with(self.config(*upstreams, **sections), listeners, environment)
+
+    def daemon_with(self, config, listeners=1, environment=None):
+        daemon = Daemon(config, listeners, environment)
+        self.on_end(daemon.end)
+        return daemon
+
+    def connect(self, where):
+        """A raw connection to a daemon, an upstream or an address."""
+        raw = Raw(getattr(where, "address", where))
+        self.on_end(raw.close)
+        return raw
+
+    def end(self):
+        problems = []
+        while self._ends:
+            try:
+                self._ends.pop()()
+            except Exception as problem:  # pylint: disable=broad-except
+                problems.append(problem)
+        if problems:
+            raise problems[0]
+
+
+# --- raw connections ------------------------------------------------------------------------------
+
+class Raw:
+    """A connection on which a test sends what bytes it likes and reads replies of one form."""
+
+    def __init__(self, address):
+        self.socket = connect(address)
+        self._got = b""
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def receive(self, take, timeout=PATIENCE):
+        """The next message, by `take(bytes) -> (message, size)`, which raises while bytes lack."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                message, size = take(self._got)
+                self._got = self._got[size:]
+                return message
+            except wire.Incomplete:
+                self._more(deadline)
+
+    def _more(self, deadline):
+        self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
+        data = self.socket.recv(1 << 16)
+        if not data:
+            raise EOFError(f"closed behind {self._got[:64]!r}")
+        self._got += data
+
+    def nothing_comes(self, seconds):
+        """True where the connection stays open and silent that long."""
+        self.socket.settimeout(seconds)
+        try:
+            return not self._got and not (self.socket.recv(1) or True)
+        except (TimeoutError, socket.timeout):
+            return True
+
+    def until_closed(self, timeout=PATIENCE):
+        """The bytes that come before the other side closes, which it has to."""
+        deadline = time.monotonic() + timeout
+        try:
+            while True:
+                self._more(deadline)
+        except (EOFError, ConnectionResetError):
+            got, self._got = self._got, b""
+            return got
+
+    def half_close(self):
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self):
+        """Closes with a RST instead of a FIN."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+    def close(self):
+        self.socket.close()
+
+
+# --- load -----------------------------------------------------------------------------------------
+
+def crowd(where, connections, calls, *options):
+    """Runs the C load driver, `calls` over all connections, and returns what it measured."""
+    command = [program("CROWD"), "--connect", where.address, "--connections", str(connections),
+               "--calls", str(calls // connections), *options]
+    done = subprocess.run(command, timeout=60, stdout=subprocess.PIPE, check=False)
+    assert done.stdout, f"crowd said nothing, status {done.returncode}"
+    return json.loads(done.stdout)
+
+
+def eventually(condition, timeout=PATIENCE, pause=0.005):
+    """For what only shows from outside (/proc, a peer's counters): true in time, or fails."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"
+        time.sleep(pause)
+
+
+def allow_many_descriptors():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
