@@ -1,0 +1,389 @@
+"""Upstreams that fail: every call gets its one reply, in words, in time; and nobody another's."""
+
+import functools
+import os
+import socket
+import threading
+import time
+
+import pytest
+import wire
+from clients import Thrift
+from harness import PATIENCE, Upstream, eventually, refused_address
+from scripted import CLOSE, SILENCE, UNKNOWN_WORDS, Scripted, answer, calls_of, honest, is_batch
+from talk import internal_error, receive, send, served
+from thrift.Thrift import TApplicationException
+
+FORGIVING = {"max_failures": "1000"}  # a server that fails on purpose stays in
+
+
+# --- gone, and back -------------------------------------------------------------------------------
+
+def test_killed_and_started_again(bench, upstream):
+    daemon = bench.daemon(upstream)
+    with Thrift(daemon) as client:
+        assert client.echo("before") == "before"
+        upstream.kill()
+        with pytest.raises(TApplicationException) as error:
+            client.echo("while it is gone")
+        assert error.value.type == TApplicationException.INTERNAL_ERROR
+        assert error.value.message
+        bench.on_end(Upstream(listen=upstream.address).kill)
+        eventually(lambda: echoes(client, "after"))
+        for number in range(50):
+            assert client.echo(f"after-{number}") == f"after-{number}"
+
+
+def echoes(client, token):
+    try:
+        return client.echo(token) == token
+    except TApplicationException as error:
+        assert error.type == TApplicationException.INTERNAL_ERROR
+        return False
+
+
+def test_killed_under_load(bench, upstream):
+    """Each call is answered, rightly or with the error, while the server dies and comes back."""
+    daemon = bench.daemon(upstream)
+    stop, problems, seen = threading.Event(), [], []
+
+    def call(number):
+        try:
+            with Thrift(daemon) as client:
+                count = 0
+                while not stop.is_set():
+                    count += 1
+                    if echoes(client, f"load-{number}-{count}"):
+                        seen.append(number)
+        except Exception as problem:  # pylint: disable=broad-except
+            problems.append(problem)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(seen) > 200)
+    upstream.kill()
+    bench.on_end(Upstream(listen=upstream.address).kill)
+    seen.clear()
+    eventually(lambda: set(seen) == set(range(20)))
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not problems
+
+
+def test_nobody_listens(bench):
+    """Refused: an error at once, for calls that waited for the first attempt and for later ones."""
+    _held, address = refused_address()
+    raw = bench.connect(bench.daemon(address))
+    for seqid in range(5):
+        begin = time.monotonic()
+        send(raw, wire.echo(b"refused", seqid))
+        internal_error(raw, seqid)
+        assert time.monotonic() - begin < 2
+
+
+def test_connecting_hangs(bench):
+    """A full backlog swallows the SYN: calls wait for connect_timeout, no longer."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    fillers = [socket.socket() for _ in range(4)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(listener.getsockname())
+    raw = bench.connect(bench.daemon("127.0.0.1:%d" % listener.getsockname()[1],
+                                     upstream={"connect_timeout": "400ms"}))
+    begin = time.monotonic()
+    send(raw, wire.echo(b"x", 1))
+    internal_error(raw, 1)
+    assert time.monotonic() - begin < 3
+    for sock in (listener, *fillers):
+        sock.close()
+
+
+def test_a_second_server_takes_over(bench):
+    """One server dies: the calls go to the other one."""
+    first, second = bench.upstream(), bench.upstream()
+    daemon = bench.daemon(first, second)
+    with Thrift(daemon) as client:
+        for number in range(20):
+            assert client.echo(f"both-{number}") == f"both-{number}"
+        first.kill()
+        eventually(lambda: echoes(client, "one"))
+        failed = sum(not echoes(client, f"other-{number}") for number in range(50))
+        assert failed <= 8, "a dead server costs the calls on its connections at most"
+
+
+# --- too slow -------------------------------------------------------------------------------------
+
+def test_call_timeout(bench):
+    """The call gets its error in time; the late answer reaches nobody."""
+    held = threading.Event()
+
+    def slowly(message):
+        if any(call.value(1) == b"slow" for call in calls_of(message)):
+            held.wait(PATIENCE)
+        return honest(message)
+
+    upstream = Scripted(bench, slowly)
+    daemon = bench.daemon(upstream, upstream={"call_timeout": "400ms"} | FORGIVING)
+    raw = bench.connect(daemon)
+    begin = time.monotonic()
+    send(raw, wire.echo(b"slow", 1))
+    internal_error(raw, 1)
+    assert 0.35 < time.monotonic() - begin < 2
+    held.set()
+    for seqid in range(2, 12):
+        served(raw, b"token-%d" % seqid, seqid)
+
+
+def test_an_answer_after_the_timeout_reaches_nobody(bench):
+    """The server answers late on the same connection, while the next calls are under way."""
+    def late(message):
+        if calls_of(message)[0].value(1) == b"late":
+            time.sleep(0.5)
+        return honest(message)
+
+    upstream = Scripted(bench, late)
+    daemon = bench.daemon(upstream,
+                          upstream={"call_timeout": "200ms", "connections": "1"} | FORGIVING)
+    raw = bench.connect(daemon)
+    send(raw, wire.echo(b"late", 1))
+    internal_error(raw, 1)
+    deadline = time.monotonic() + 1
+    seqid = 1
+    while time.monotonic() < deadline:
+        seqid += 1
+        served(raw, b"token-%d" % seqid, seqid)
+
+
+def test_two_of_a_batch_time_out_with_it(bench):
+    """A hanging batch: each of its calls gets its own error."""
+    upstream = Scripted(bench, lambda message: SILENCE)
+    daemon = bench.daemon(upstream, batch={"flush": "window", "window": "50ms"},
+                          upstream={"call_timeout": "300ms"} | FORGIVING)
+    raws = [bench.connect(daemon) for _ in range(5)]
+    for number, raw in enumerate(raws):
+        send(raw, wire.echo(b"t", number))
+    for number, raw in enumerate(raws):
+        internal_error(raw, number)
+
+
+# --- wrong answers --------------------------------------------------------------------------------
+
+def right_answers(message):
+    return [answer(call) for call in calls_of(message)]
+
+
+def one_too_few(message):
+    return wire.encode(wire.batch_reply(message, right_answers(message)[:-1]))
+
+
+def one_too_many(message):
+    answers = right_answers(message)
+    return wire.encode(wire.batch_reply(message, [*answers, answers[-1]]))
+
+
+def shuffled(message):
+    return wire.encode(wire.batch_reply(message, right_answers(message)[::-1]))
+
+
+def same_sequence_ids(message):
+    answers = right_answers(message)
+    for each in answers:
+        each.seqid = 0
+    return wire.encode(wire.batch_reply(message, answers))
+
+
+def calls_for_answers(message):
+    return wire.encode(wire.batch_reply(message, calls_of(message)))
+
+
+def items_of_garbage(message):
+    return wire.encode(wire.batch_reply(message, [b"\xff\0garbage"] * len(calls_of(message))))
+
+
+def truncated_items(message):
+    return wire.encode(wire.batch_reply(
+        message, [wire.encode(each)[:-1] for each in right_answers(message)]))
+
+
+def items_too_long(message):
+    return wire.encode(wire.batch_reply(
+        message, [wire.encode(each) + b"\0" for each in right_answers(message)]))
+
+
+def of_another_type(message):
+    return wire.encode(wire.reply(message, (0, wire.STRING, b"surprise")))
+
+
+def list_of_another_type(message):
+    return wire.encode(wire.reply(message, (0, wire.STRUCT, [(1, wire.LIST, (wire.I32, [1, 2]))])))
+
+
+def no_result(message):
+    return wire.encode(wire.reply(message))
+
+
+def another_sequence_id(message):
+    reply = wire.batch_reply(message, right_answers(message))
+    reply.seqid += 1
+    return wire.encode(reply)
+
+
+def a_call(message):
+    return wire.encode(wire.Message(message.name, wire.CALL, message.seqid))
+
+
+def garbage(_message):
+    return b"HTTP/1.1 500 Internal Server Error\r\n\r\n"
+
+
+def empty_frame(_message):
+    return b""
+
+
+def close(_message):
+    return CLOSE
+
+
+def close_mid_answer(message):
+    return CLOSE, wire.frame(honest(message))[:-5]
+
+
+def close_mid_header(_message):
+    return CLOSE, b"\0\0"
+
+
+def negative_frame(_message):
+    return CLOSE, b"\xff\xff\xff\xff" + bytes(100)
+
+
+def frame_of_2_gb(_message):
+    return CLOSE, b"\x7f\xff\xff\xff" + bytes(100)
+
+
+def claims_a_huge_list(message):
+    data = wire.encode(wire.Message(message.name, wire.REPLY, message.seqid))[:-1]
+    return data + bytes.fromhex("0c0000 0f0001 0c 7fffffff")
+
+
+def an_exception(message):
+    return wire.encode(wire.exception(message, wire.INTERNAL_ERROR, "the batch failed as a whole"))
+
+
+FAULTS = (one_too_few, one_too_many, shuffled, same_sequence_ids, calls_for_answers,
+          items_of_garbage, truncated_items, items_too_long, of_another_type, list_of_another_type,
+          no_result, another_sequence_id, a_call, garbage, empty_frame, close, close_mid_answer,
+          close_mid_header, negative_frame, frame_of_2_gb, claims_a_huge_list, an_exception)
+
+
+@pytest.mark.parametrize("protocol", (wire.BINARY, wire.COMPACT))
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_wrong_answer(bench, fault, protocol):
+    """All calls of the broken batch get the error, and the next ones their own right answers."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, upstream=FORGIVING | {"call_timeout": "20s"},
+                          batch={"flush": "window", "window": "10s", "min_calls": 1})
+    taking = functools.partial(wire.take, protocol=protocol, transport=wire.FRAMED)
+    raws = [bench.connect(daemon) for _ in range(4)]
+
+    def all_call(message):
+        for number, raw in enumerate(raws):
+            raw.send(wire.encode(message(number), protocol, wire.FRAMED))
+        return [raw.receive(taking) for raw in raws]
+
+    all_call(lambda number: wire.Message(b"introduce", wire.REPLY, number))
+    upstream.script = fault
+    for number, got in enumerate(all_call(lambda number: wire.echo(b"bad-%d" % number, number))):
+        assert (got.name, got.seqid) == (b"echo", number)
+        assert got.error()[0] == wire.INTERNAL_ERROR
+        assert got.error()[1]
+    upstream.script = honest
+    for number, got in enumerate(all_call(lambda number: wire.echo(b"good-%d" % number, number))):
+        assert (got.type, got.seqid, got.value(0)) == (wire.REPLY, number, b"good-%d" % number)
+    assert upstream.batches() == [4, 4]
+
+
+PLAIN_FAULTS = (garbage, empty_frame, close, close_mid_header, negative_frame, frame_of_2_gb,
+                a_call)
+
+
+def another_method(message):
+    return wire.encode(wire.Message(b"other", wire.REPLY, message.seqid, [(0, wire.STRING, b"x")]))
+
+
+def another_calls_id(message):
+    return wire.encode(wire.Message(message.name, wire.REPLY, message.seqid + 1,
+                                    [(0, wire.STRING, b"x")]))
+
+
+def behind_the_answer(message):
+    return honest(message) + b"\0"
+
+
+@pytest.mark.parametrize("fault", (*PLAIN_FAULTS, another_method, another_calls_id,
+                                   behind_the_answer), ids=lambda fault: fault.__name__)
+def test_a_wrong_answer_to_a_plain_call(bench, fault):
+    """The same where a call travels alone, without an envelope."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, upstream=FORGIVING)
+    raw = bench.connect(daemon)
+    served(raw, b"known to answer", 1)
+    upstream.script = fault
+    send(raw, wire.echo(b"bad", 2))
+    internal_error(raw, 2)
+    upstream.script = honest
+    served(raw, b"good", 3)
+    assert not any(is_batch(message) for message in upstream.received[1:])
+
+
+def test_a_reply_larger_than_allowed(bench):
+    """Fails its own call only."""
+    def answers(message):
+        replies = right_answers(message)
+        for each in replies:
+            if each.body[0][2] == b"large":
+                each.body[0] = (0, wire.STRING, bytes(200_000))
+        return wire.encode(wire.batch_reply(message, replies))
+
+    upstream = Scripted(bench, answers)
+    daemon = bench.daemon(upstream, client={"max_message_size": "64KiB"},
+                          batch={"flush": "window", "window": "100ms", "min_calls": 1})
+    small, large = bench.connect(daemon), bench.connect(daemon)
+    send(small, wire.echo(b"small", 1))
+    send(large, wire.echo(b"large", 2))
+    assert receive(small).value(0) == b"small"
+    internal_error(large, 2)
+
+
+def test_exceptions_of_the_server_are_passed_on_unchanged(bench):
+    """UNKNOWN_METHOD for one call of a batch is that call's; its neighbours have their answers."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, batch={"flush": "window", "window": "100ms", "min_calls": 1})
+    known, unknown = bench.connect(daemon), bench.connect(daemon)
+    send(known, wire.echo(b"known", 1))
+    send(unknown, wire.call("noSuchMethod", 2))
+    assert receive(known).value(0) == b"known"
+    assert receive(unknown).error() == (wire.UNKNOWN_METHOD, UNKNOWN_WORDS)
+
+
+def test_a_call_is_not_executed_twice(bench):
+    """The connection is lost behind the call: it may have been executed, so it is not repeated."""
+    upstream = Scripted(bench, close)
+    daemon = bench.daemon(upstream, upstream=FORGIVING)
+    raw = bench.connect(daemon)
+    send(raw, wire.echo(b"once", 1))
+    internal_error(raw, 1)
+    assert [call.value(1) for call in upstream.calls()] == [b"once"]
+
+
+def test_many_failures_do_not_flood_the_log(bench):
+    """A failing upstream costs a few lines a second, not one a call."""
+    _held, address = refused_address()
+    daemon = bench.daemon(address)
+    raw = bench.connect(daemon)
+    for seqid in range(2000):
+        send(raw, wire.echo(b"x", seqid))
+        receive(raw)
+    assert len(daemon.log.matching(".")) < 200
+    assert os.path.exists(f"/proc/{daemon.pid}")
