@@ -32,8 +32,8 @@ Test(config_errors, names)
     static const Row rows[] = {
         {SERVERS "[batch]\nmax_call = 1\n", "t.ini:4: [batch] max_call: unknown key 'max_call'; "
                                             "did you mean 'max_calls'? " BATCH_KEYS},
-        {SERVERS "[batch]\nMax-Bytes = 1\n",
-         "t.ini:4: [batch] Max-Bytes: unknown key 'Max-Bytes'; did you mean "
+        {SERVERS "[batch]\nMAX-BYTES = 1\n",
+         "t.ini:4: [batch] MAX-BYTES: unknown key 'MAX-BYTES'; did you mean "
          "'max_bytes'? " BATCH_KEYS},
         {SERVERS "[batch]\nhttp = 1\n",
          "t.ini:4: [batch] http: unknown key 'http'; it belongs in [admin]; " BATCH_KEYS},
