@@ -3,6 +3,7 @@
 
 #include "server.h"
 
+#include "base/list.h"
 #include "sleep.h"
 #include "socket-transport.h"
 #include "turn.h"
@@ -30,14 +31,14 @@ struct Server {
     char *address;
     char *unix_path; /* to remove at the end; NULL over TCP */
     Turn turn;
-    GQueue connections;
+    List connections;
 };
 
 typedef struct Connection {
     Server *server;
     int fd;
     GThread *thread;
-    GList link; /* in the server's connections */
+    ListLink connections_link;
     _Atomic gboolean done;
 } Connection;
 
@@ -93,8 +94,7 @@ static void connection_start(Server *server, int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* fails on unix sockets: fine */
     connection->server = server;
     connection->fd = fd;
-    connection->link.data = connection;
-    g_queue_push_tail_link(&server->connections, &connection->link);
+    list_append(&server->connections, &connection->connections_link);
     atomic_fetch_add(&counts->connections_total, 1);
     counts_raise(&counts->connections_most, atomic_fetch_add(&counts->connections_open, 1) + 1);
     connection->thread = g_thread_try_new("connection", connection_run, connection, NULL);
@@ -107,7 +107,7 @@ static void connection_start(Server *server, int fd)
 
 static void connection_free(Connection *connection)
 {
-    g_queue_unlink(&connection->server->connections, &connection->link);
+    list_remove(&connection->connections_link);
     if (connection->thread != NULL)
         g_thread_join(connection->thread);
     close(connection->fd);
@@ -142,7 +142,7 @@ static gboolean bind_and_listen(Server *server, int family, const struct sockadd
 static gboolean listen_unix(Server *server, const char *path, GError **error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat info;
+    struct stat info = {0};
 
     if (g_strlcpy(address.sun_path, path, sizeof(address.sun_path)) >= sizeof(address.sun_path)) {
         errno = ENAMETOOLONG;
@@ -159,7 +159,7 @@ static gboolean listen_unix(Server *server, const char *path, GError **error)
 
 static gboolean name_tcp(Server *server, GError **error)
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t len = sizeof(bound);
     char host[NI_MAXHOST], port[NI_MAXSERV];
 
@@ -211,7 +211,7 @@ Server *server_new(const ServerParams *params, GError **error)
     server->listen_fd = -1;
     server->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     turn_init(&server->turn);
-    g_queue_init(&server->connections);
+    list_init(&server->connections);
     ok = g_str_has_prefix(params->listen, "unix:")
              ? listen_unix(server, params->listen + strlen("unix:"), error)
              : listen_tcp(server, params->listen, error);
@@ -248,14 +248,12 @@ static void accept_all(Server *server)
 
 static void join_done(Server *server)
 {
-    GList *link = server->connections.head;
     eventfd_t n;
 
     eventfd_read(server->done_fd, &n);
-    while (link != NULL) {
-        Connection *connection = link->data;
+    LIST_EACH_SAFE (&server->connections, link) {
+        Connection *connection = LIST_OWNER(link, Connection, connections_link);
 
-        link = link->next;
         if (atomic_load(&connection->done))
             connection_free(connection);
     }
@@ -270,8 +268,11 @@ void server_run(Server *server, int signal_fd)
     };
 
     for (;;) {
-        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno != EINTR)
+        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0) {
+            if (errno == EINTR)
+                continue;
             return;
+        }
         if (fds[0].revents != 0)
             return;
         if (fds[1].revents != 0)
@@ -287,10 +288,10 @@ void server_free(Server *server)
         return;
     if (server->listen_fd >= 0)
         close(server->listen_fd);
-    for (GList *link = server->connections.head; link != NULL; link = link->next)
-        shutdown(((Connection *)link->data)->fd, SHUT_RDWR);
-    while (server->connections.head != NULL)
-        connection_free(server->connections.head->data);
+    LIST_EACH (&server->connections, link)
+        shutdown(LIST_OWNER(link, Connection, connections_link)->fd, SHUT_RDWR);
+    LIST_EACH_SAFE (&server->connections, link)
+        connection_free(LIST_OWNER(link, Connection, connections_link));
     if (server->unix_path != NULL)
         unlink(server->unix_path);
     close(server->done_fd);
