@@ -1,0 +1,411 @@
+/* The upstream's side of a scenario: batches as bytes, and answers as bytes. */
+#include "scenario.h"
+
+#include "batch/join.h"
+#include "wire/exception.h"
+#include "wire/frame.h"
+#include "wire/header.h"
+#include "wire/writer.h"
+
+#include "../wire/stream.h"
+#include "envelope-oracle.h"
+#include "token.h"
+
+/* Upstream: what comes */
+
+static SentCall *find_sent(Scenario *scenario, Protocol protocol, Bytes body, Bytes name)
+{
+    char *token = token_read(protocol, body, 1);
+    SentCall *sent = g_hash_table_lookup(scenario->tokens, token);
+    expect(sent != NULL, "nobody sent %s", token);
+    expect(bytes_equal(name, bytes_from_string(sent->name)));
+    g_free(token);
+    return sent;
+}
+
+static void read_request(Flight *flight, unsigned i, const EnvelopeRequest *request)
+{
+    Protocol protocol = flight->scenario->params.upstream.protocol;
+    Bytes bytes = buffer_bytes(&request->message);
+    Message message;
+    size_t size = 0;
+    expect_eq(header_read(protocol, bytes, bytes.len, &message, &size), HEADER_OK);
+    expect_eq(message.seqid, (int32_t)i);
+    expect_eq(message.strict, protocol == PROTOCOL_BINARY);
+    expect(request->has_timeout && request->timeout_ms > 0);
+    expect(!request->has_lane || request->lane > 0);
+    Bytes body = {bytes.data + size, bytes.len - size};
+    flight->calls[i] = (FlightCall){
+        .sent = find_sent(flight->scenario, protocol, body, message.name),
+        .type = message.type,
+        .seqid = message.seqid,
+        .timeout_ms = request->timeout_ms,
+        .lane = request->has_lane ? request->lane : 0,
+    };
+}
+
+static void read_envelope(Flight *flight, Bytes bytes)
+{
+    const BatcherParams *params = &flight->scenario->params;
+    if (params->upstream.transport == TRANSPORT_FRAMED) {
+        expect_eq(load_be32(bytes.data), bytes.len - FRAME_HEADER_SIZE);
+        bytes = (Bytes){bytes.data + FRAME_HEADER_SIZE, bytes.len - FRAME_HEADER_SIZE};
+    }
+    Envelope envelope;
+    expect(envelope_read(params->upstream.protocol == PROTOCOL_COMPACT, bytes, &envelope));
+    expect(bytes_equal(bytes_from_string(envelope.name), params->method));
+    expect_eq(envelope.type, MESSAGE_CALL);
+    expect_eq(envelope.seqid, flight->batch->seqid);
+    expect_eq(envelope.n_requests, flight->n_calls);
+    for (unsigned i = 0; i < envelope.n_requests; i++)
+        read_request(flight, i, &envelope.requests[i]);
+    envelope_clear(&envelope);
+}
+
+static int32_t plain_seqid(const Flight *flight, unsigned i)
+{
+    return (int32_t)(((uint32_t)flight->batch->seqid + i) & INT32_MAX);
+}
+
+static void read_plain(Flight *flight, Bytes bytes)
+{
+    const BatcherParams *params = &flight->scenario->params;
+    FrameReader reader;
+    frame_reader_init(&reader, params->upstream, SCENARIO_MAX_MESSAGE, true);
+    for (unsigned i = 0; i < flight->n_calls; i++) {
+        Message message;
+        size_t taken = 0;
+        expect_eq(frame_reader_next(&reader, bytes, &message, &taken), FRAME_MESSAGE);
+        expect_eq(message.type, MESSAGE_CALL);
+        expect_eq(message.seqid, plain_seqid(flight, i), "plain call %u has sequence id %d", i,
+                  message.seqid);
+        flight->calls[i] = (FlightCall){
+            .sent =
+                find_sent(flight->scenario, params->upstream.protocol, message.body, message.name),
+            .type = message.type,
+            .seqid = message.seqid,
+        };
+        bytes = (Bytes){bytes.data + taken, bytes.len - taken};
+    }
+    expect_eq(bytes.len, 0);
+}
+
+static void read_flight(Flight *flight)
+{
+    Scenario *scenario = flight->scenario;
+    Buffer head = {0}, bytes = {0};
+    struct iovec *iovecs = g_new(struct iovec, join_max_iovecs(flight->batch));
+    size_t n = join_batch(flight->batch, &scenario->params, scenario->now, &head, iovecs);
+    expect(n <= join_max_iovecs(flight->batch));
+    for (size_t i = 0; i < n; i++)
+        buffer_append(&bytes, iovecs[i].iov_base, iovecs[i].iov_len);
+    if (flight->plain)
+        read_plain(flight, buffer_bytes(&bytes));
+    else
+        read_envelope(flight, buffer_bytes(&bytes));
+    g_free(iovecs);
+    buffer_clear(&head);
+    buffer_clear(&bytes);
+    unsigned i = 0;
+    LIST_EACH (&flight->batch->calls, link)
+        flight->calls[i++].call = LIST_OWNER(link, Call, batch_link);
+    expect_eq(i, flight->n_calls);
+}
+
+static void describe(Flight *flight)
+{
+    GString *text = g_string_new(flight->plain ? "plain" : "");
+    for (unsigned i = 0; i < flight->n_calls; i++) {
+        const FlightCall *call = &flight->calls[i];
+        if (text->len > 0)
+            g_string_append_c(text, ' ');
+        g_string_append(text, call->sent->token);
+        if (call->type == MESSAGE_ONEWAY)
+            g_string_append_c(text, '!');
+        if (call->lane > 0)
+            g_string_append_printf(text, "@%d", call->lane);
+    }
+    flight->text = g_string_free(text, FALSE);
+}
+
+/* Upstream: the rules that hold for every batch */
+
+static bool carries_client(const Flight *flight, const FakeClient *client)
+{
+    for (unsigned i = 0; i < flight->n_calls; i++)
+        if (flight->calls[i].sent->client == client)
+            return true;
+    return false;
+}
+
+static void check_pair(const Flight *flight, const FlightCall *one, const FlightCall *other)
+{
+    bool strict = scenario_is_strict(flight->scenario);
+    bool same_client = one->sent->client == other->sent->client;
+    if (same_client && strict)
+        expect(one->sent->number < other->sent->number, "%s", flight->text);
+    if (same_client && strict && !flight->plain)
+        expect(one->lane > 0 && one->lane == other->lane, "%s", flight->text);
+    if (!same_client && one->lane > 0)
+        expect(one->lane != other->lane, "%s", flight->text);
+}
+
+static void check_call(const Flight *flight, unsigned i)
+{
+    const FlightCall *call = &flight->calls[i];
+    FakeClient *client = call->sent->client;
+    bool alone = true;
+    for (unsigned k = 0; k < flight->n_calls; k++) {
+        if (k > i)
+            check_pair(flight, call, &flight->calls[k]);
+        if (k != i && flight->calls[k].sent->client == client)
+            alone = false;
+    }
+    expect_eq(call->sent->n_ended, 0, "%s was over when it was sent", call->sent->token);
+    if (!scenario_is_strict(flight->scenario)) {
+        expect_eq(call->lane, 0);
+        return;
+    }
+    expect(call->sent->number > client->executed, "%s is late", call->sent->token);
+    if (alone && !client->lost_calls)
+        expect_eq(call->lane, 0, "%s", flight->text);
+}
+
+static void check_flight(const Flight *flight)
+{
+    const Scenario *scenario = flight->scenario;
+    size_t size = 0;
+    for (unsigned i = 0; i < flight->n_calls; i++) {
+        check_call(flight, i);
+        size += flight->calls[i].sent->size;
+        expect_eq(flight->calls[i].call->method->group, flight->batch->group);
+    }
+    expect(flight->n_calls <= scenario->params.max_calls);
+    expect(flight->n_calls == 1 || size <= scenario->params.max_bytes);
+    for (guint k = 0; k < scenario->flights->len && scenario_is_strict(scenario); k++) {
+        const Flight *other = g_ptr_array_index(scenario->flights, k);
+        for (unsigned i = 0; i < other->n_calls; i++)
+            expect(!carries_client(flight, other->calls[i].sent->client),
+                   "%s overtakes or overlaps %s", flight->text, other->text);
+    }
+}
+
+Flight *scenario_take(Scenario *scenario)
+{
+    bool due = batcher_due(scenario->batcher, scenario->now);
+    Batch *batch = batcher_take(scenario->batcher, scenario->now);
+    expect_eq(due, batch != NULL);
+    if (batch == NULL)
+        return NULL;
+    Flight *flight = g_new0(Flight, 1);
+    flight->scenario = scenario;
+    flight->batch = batch;
+    flight->plain = batch->plain;
+    flight->n_calls = batch->n_calls;
+    flight->calls = g_new0(FlightCall, batch->n_calls);
+    batch->seqid = scenario->next_seqid;
+    batch->carrier = flight;
+    uint32_t n_messages = flight->plain ? flight->n_calls : 1;
+    scenario->next_seqid =
+        (int32_t)(((uint32_t)scenario->next_seqid + n_messages) & (uint32_t)INT32_MAX);
+    read_flight(flight);
+    describe(flight);
+    check_flight(flight);
+    g_ptr_array_add(scenario->flights, flight);
+    return flight;
+}
+
+Flight *scenario_assert_takes(Scenario *scenario, const char *expected, int line)
+{
+    Flight *flight = scenario_take(scenario);
+    expect(flight != NULL, "line %d: no batch is due", line);
+    expect_str_eq(flight->text, expected, "line %d: '%s' was sent instead of '%s'", line,
+                  flight->text, expected);
+    return flight;
+}
+
+/* Upstream: what it answers */
+
+void append_answer(const Scenario *scenario, const FlightCall *call, Buffer *out)
+{
+    Form form = {TRANSPORT_BUFFERED, scenario->params.upstream.protocol, true};
+    Bytes name = header_bare_name(bytes_from_string(call->sent->name));
+    if (name_begins(name, "log"))
+        return;
+    if (name_begins(name, "fail")) {
+        char *text = g_strconcat(TOKEN_REFUSED, call->sent->token, NULL);
+        exception_append(out, form, name, call->seqid, EXCEPTION_UNKNOWN, text);
+        g_free(text);
+        return;
+    }
+    Buffer body = {0};
+    size_t padding = name_begins(name, "large") ? scenario->large : 0;
+    size_t width = name_begins(name, "wide") ? scenario->large : 0;
+    token_write(&body, form.protocol, 0, call->sent->token, padding, width);
+    Message header = {.type = MESSAGE_REPLY, .seqid = call->seqid, .name = name};
+    append_message(out, form, header, buffer_bytes(&body));
+    buffer_clear(&body);
+}
+
+static void append_responses(const Flight *flight, Writer *writer)
+{
+    for (unsigned i = 0; i < flight->n_calls; i++) {
+        Buffer message = {0};
+        append_answer(flight->scenario, &flight->calls[i], &message);
+        int16_t saved = writer_enter_struct(writer);
+        if (message.len > 0) {
+            writer_field(writer, THRIFT_STRING, 1);
+            writer_string(writer, buffer_bytes(&message));
+        }
+        writer_leave_struct(writer, saved);
+        buffer_clear(&message);
+    }
+}
+
+Buffer flight_right_answer(const Flight *flight)
+{
+    const BatcherParams *params = &flight->scenario->params;
+    Form form = {TRANSPORT_BUFFERED, params->upstream.protocol, true};
+    Message header = {
+        .type = MESSAGE_REPLY,
+        .seqid = flight->batch->seqid,
+        .name = header_bare_name(params->method),
+    };
+    Buffer out = {0};
+    append_message(&out, form, header, (Bytes){0});
+    Writer writer = writer_init(form.protocol, &out);
+    int16_t outer = writer_enter_struct(&writer);
+    writer_field(&writer, THRIFT_STRUCT, 0);
+    int16_t inner = writer_enter_struct(&writer);
+    writer_field(&writer, THRIFT_LIST, 1);
+    writer_list(&writer, THRIFT_STRUCT, flight->n_calls);
+    append_responses(flight, &writer);
+    writer_leave_struct(&writer, inner);
+    writer_leave_struct(&writer, outer);
+    return out;
+}
+
+/* The bytes as a socket brings them: of just their size, so that a sanitizer sees a step beyond. */
+typedef struct Arrival {
+    uint8_t *bytes;
+    size_t len;
+    Message message;
+} Arrival;
+
+static Arrival arrive(const Scenario *scenario, Bytes message)
+{
+    Form form = scenario->params.upstream;
+    size_t frame = form.transport == TRANSPORT_FRAMED ? FRAME_HEADER_SIZE : 0;
+    Arrival arrival = {.len = frame + message.len};
+    arrival.bytes = g_malloc(arrival.len);
+    if (frame > 0)
+        store_be32(arrival.bytes, (uint32_t)message.len);
+    memcpy(arrival.bytes + frame, message.data, message.len);
+    FrameReader reader;
+    size_t taken = 0;
+    frame_reader_init(&reader, form, SCENARIO_MAX_MESSAGE, false);
+    expect_eq(
+        frame_reader_next(&reader, (Bytes){arrival.bytes, arrival.len}, &arrival.message, &taken),
+        FRAME_MESSAGE);
+    expect_eq(taken, arrival.len);
+    return arrival;
+}
+
+/* Replies may be borrowed from the answer only until now. */
+static void arrival_clear(Arrival *arrival)
+{
+    memset(arrival->bytes, 0xdd, arrival->len);
+    g_free(arrival->bytes);
+}
+
+static void executed(Flight *flight)
+{
+    for (unsigned i = 0; i < flight->n_calls; i++) {
+        const SentCall *sent = flight->calls[i].sent;
+        sent->client->executed = MAX(sent->client->executed, sent->number);
+    }
+}
+
+static void flight_free(Flight *flight)
+{
+    expect(g_ptr_array_remove_fast(flight->scenario->flights, flight));
+    g_free(flight->calls);
+    g_free(flight->text);
+    g_free(flight);
+}
+
+static void finish(Flight *flight)
+{
+    Scenario *scenario = flight->scenario;
+    Batch *batch = flight->batch;
+    executed(flight);
+    flight_free(flight);
+    batcher_finish(scenario->batcher, batch, scenario->now);
+}
+
+SplitStatus flight_split(Flight *flight, Bytes message, char why[SPLIT_WHY_SIZE])
+{
+    Arrival arrival = arrive(flight->scenario, message);
+    SplitStatus status =
+        split_envelope(flight->batch, &flight->scenario->params, &arrival.message, why);
+    arrival_clear(&arrival);
+    return status;
+}
+
+static void answer_envelope(Flight *flight)
+{
+    Scenario *scenario = flight->scenario;
+    char why[SPLIT_WHY_SIZE];
+    Buffer answer = flight_right_answer(flight);
+    Arrival arrival = arrive(scenario, buffer_bytes(&answer));
+    expect_eq(split_envelope(flight->batch, &scenario->params, &arrival.message, why), SPLIT_OK);
+    batcher_answer_batch(scenario->batcher, flight->batch, scenario->now);
+    arrival_clear(&arrival);
+    buffer_clear(&answer);
+    finish(flight);
+}
+
+void flight_answers_next(Flight *flight)
+{
+    Scenario *scenario = flight->scenario;
+    FlightCall *call = &flight->calls[flight->n_answered];
+    char why[SPLIT_WHY_SIZE];
+    Buffer answer = {0};
+    append_answer(scenario, call, &answer);
+    Arrival arrival = arrive(scenario, buffer_bytes(&answer));
+    bool framed = scenario->params.upstream.transport == TRANSPORT_FRAMED;
+    expect_eq(split_plain(call->call, &scenario->params, plain_seqid(flight, flight->n_answered),
+                          &arrival.message, framed, why),
+              SPLIT_OK);
+    if (call->call->state == CALL_STATE_SENT)
+        batcher_answer_call(scenario->batcher, call->call, scenario->now);
+    arrival_clear(&arrival);
+    buffer_clear(&answer);
+    if (++flight->n_answered == flight->n_calls)
+        finish(flight);
+}
+
+void flight_answers(Flight *flight)
+{
+    if (!flight->plain) {
+        answer_envelope(flight);
+        return;
+    }
+    for (unsigned left = flight->n_calls - flight->n_answered; left > 0; left--)
+        flight_answers_next(flight);
+}
+
+void flight_fails(Flight *flight, const char *text)
+{
+    Scenario *scenario = flight->scenario;
+    batcher_fail_batch(scenario->batcher, flight->batch, text, scenario->now);
+    finish(flight);
+}
+
+void flight_returns(Flight *flight, const char *text)
+{
+    Scenario *scenario = flight->scenario;
+    Batch *batch = flight->batch;
+    flight_free(flight);
+    batcher_requeue(scenario->batcher, batch, text, scenario->now);
+}

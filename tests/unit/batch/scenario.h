@@ -1,0 +1,132 @@
+/* Stories about batching, in virtual time: clients that call, an upstream with slots that takes
+ * batches as bytes and answers with bytes, and a clock that only scenario_pass() moves.
+ *
+ * A call is known by its token, a string that stands in its arguments and comes back in its result.
+ * The fake server tells by a method's bare name what to do: "log..." owes no answer, "fail..." says
+ * an exception, "large..." and "wide..." answer at length (in one value, in many), every other
+ * method gives the token back.
+ *
+ * Whatever the story, the scenario checks: join's bytes are what c_glib reads, sequence ids and
+ * lanes are right, strict order is kept, limits are kept, every reply has the form, name, sequence
+ * id and token of its call, no call ends twice; and, at the end, that every call has ended, every
+ * CALL was answered and the counters agree. */
+#pragma once
+
+#include <glib.h>
+
+#include "batch/batcher.h"
+#include "batch/split.h"
+
+#include "../base/expect.h"
+
+enum { SCENARIO_MAX_MESSAGE = 64 << 20 };
+
+typedef struct Scenario Scenario;
+
+typedef struct FakeClient {
+    Scenario *scenario;
+    Caller caller;
+    Form form;
+    GPtrArray *sent; /* of SentCall */
+    GString *got;    /* tokens in order: "a1 ?a2 !a3"; ?: the upstream's exception, !: an error */
+    char *error;     /* the latest exception's text */
+    int32_t error_code;
+    unsigned executed; /* strict order: the calls up to this number have been executed */
+    bool lost_calls;   /* withdrawn, or expired while they waited */
+} FakeClient;
+
+typedef struct SentCall {
+    FakeClient *client;
+    char *name, *token;
+    MessageType type;
+    int32_t seqid;
+    unsigned number; /* of the client's calls, from 1 */
+    unsigned n_ended, n_replies;
+    size_t size;
+} SentCall;
+
+typedef struct FlightCall {
+    SentCall *sent;
+    Call *call;
+    MessageType type;
+    int32_t seqid, timeout_ms, lane; /* lane 0: none */
+} FlightCall;
+
+/* A batch on its way. */
+typedef struct Flight {
+    Scenario *scenario;
+    Batch *batch;
+    FlightCall *calls;
+    unsigned n_calls;
+    unsigned n_answered; /* plain: the answers come one by one */
+    bool plain;
+    bool abandoned;
+    char *text; /* "a1 b1", "plain a1"; "a1@2": lane 2, "a1!": as ONEWAY */
+} Flight;
+
+struct Scenario {
+    BatcherParams params;
+    Counters counters;
+    MethodTable *methods;
+    Batcher *batcher;
+    nsec_t now;
+    GPtrArray *clients, *flights;
+    GHashTable *tokens; /* token -> SentCall, borrowed */
+    int32_t next_seqid; /* upstream */
+    size_t large;       /* bytes, or values, of a long answer */
+    unsigned n_sent;
+};
+
+/* Adaptive, strict, framed binary; window 500 us, 64 calls or 1 MiB, min_calls 1, 1 retry, 5 s. */
+BatcherParams scenario_params(void);
+
+Scenario *scenario_new(BatcherParams params);
+Scenario *scenario_new_with_policies(BatcherParams params, MethodPolicy *const *policies,
+                                     size_t n_policies);
+
+bool scenario_is_strict(const Scenario *scenario);
+
+/* Every flight must have ended. Those clients that are left leave. */
+void scenario_end(Scenario *scenario);
+
+/* Time passes, and calls expire. */
+void scenario_pass(Scenario *scenario, nsec_t time);
+
+FakeClient *scenario_client(Scenario *scenario); /* framed binary */
+FakeClient *scenario_client_of(Scenario *scenario, Form form);
+
+void client_calls(FakeClient *client, const char *method, const char *token);
+void client_sends_oneway(FakeClient *client, const char *method, const char *token);
+void client_sends(FakeClient *client, MessageType type, const char *method, const char *token,
+                  size_t padding);
+void client_leaves(FakeClient *client);
+
+/* The upstream has a free slot. NULL when no batch is due. */
+Flight *scenario_take(Scenario *scenario);
+
+/* How a flight ends; it is freed. */
+void flight_answers(Flight *flight);
+void flight_fails(Flight *flight, const char *text);
+void flight_returns(Flight *flight, const char *text); /* not a byte of it was sent */
+
+/* The next answer to a plain batch; with the last one the flight has ended. */
+void flight_answers_next(Flight *flight);
+
+/* The right answer to an envelope, without frame; and an answer as split_envelope() judges it,
+ * undelivered. */
+Buffer flight_right_answer(const Flight *flight);
+SplitStatus flight_split(Flight *flight, Bytes message, char why[SPLIT_WHY_SIZE]);
+
+/* Appends the fake server's answer to one call, as a message without frame; nothing where none is
+ * owed. */
+void append_answer(const Scenario *scenario, const FlightCall *call, Buffer *out);
+
+Flight *scenario_assert_takes(Scenario *scenario, const char *expected, int line);
+
+#define assert_takes(scenario, expected) scenario_assert_takes(scenario, expected, __LINE__)
+#define assert_takes_nothing(scenario)                                                             \
+    do {                                                                                           \
+        expect(!batcher_due((scenario)->batcher, (scenario)->now));                                \
+        expect(batcher_take((scenario)->batcher, (scenario)->now) == NULL);                        \
+    } while (0)
+#define assert_got(client, expected) expect_str_eq((client)->got->str, expected)
