@@ -33,7 +33,7 @@ def spent(upstream, load):
 
 @pytest.mark.parametrize("batch,cost", ((WINDOW, 0), (ADAPTIVE, 1000)), ids=("window", "adaptive"))
 @pytest.mark.parametrize("servers", (1, 2))
-def test_a_tenth_of_the_messages(bench, batch, cost, servers):
+def test_a_tenth_of_the_messages(bench, batch, cost, servers, figure):
     """The daemon's promise, from the issue: right replies, few connections, few messages."""
     connections = 4
     upstreams = [bench.upstream("--message-cost-us", str(cost)) for _ in range(servers)]
@@ -45,6 +45,8 @@ def test_a_tenth_of_the_messages(bench, batch, cost, servers):
     messages = sum(b.messages - a.messages - 1 for a, b in zip(before, after))
     calls = sum(b.calls - a.calls - 1 for a, b in zip(before, after))
     assert calls == CALLS
+    figure(f"{CALLS} calls of {CONNECTIONS} clients in {messages} messages; replies (right, wrong,"
+           f" missing) {replies(result)}")
     assert messages <= CALLS / 10, f"{messages} messages for {CALLS} calls"
     for counters in after:
         assert counters.connectionsMost <= connections + 1, "and our own that asks for them"

@@ -41,7 +41,7 @@ def one_round(direct, proxied):
 
 
 @pytest.mark.parametrize("flush", ("adaptive", "window"))
-def test_a_lone_client(bench, upstream, flush, record_property):
+def test_a_lone_client(bench, upstream, flush, figure):
     """A window of 20 ms would show at once if anything waited for it."""
     daemon = bench.daemon(upstream, batch={"flush": flush, "window": "20ms"})
     direct, proxied = bench.connect(upstream), bench.connect(daemon)
@@ -53,6 +53,5 @@ def test_a_lone_client(bench, upstream, flush, record_property):
             break
     best = min(rounds, key=lambda pair: pair[1] - pair[0])
     text = "direct %.0f us, through the daemon %.0f us" % (best[0] * 1e6, best[1] * 1e6)
-    record_property("p50", text)
-    print(text)
+    figure("p50 " + text)
     assert best[1] - best[0] <= ALLOWED, text
