@@ -36,7 +36,6 @@ typedef struct Deviation {
 
 static const Deviation deviations[] = {
     {.what = "nothing", .status = SPLIT_OK},
-    {.what = "the service in the name", .status = SPLIT_OK, .name = "Batches:executeBatch"},
     {.what = "fields of later versions", .status = SPLIT_OK, .more_fields = true},
     {.what = "the answer's type", .why = "CALL instead of a reply", .type = MESSAGE_CALL},
     {.what = "the answer's type", .why = "ONEWAY instead of a reply", .type = MESSAGE_ONEWAY},
@@ -402,15 +401,6 @@ Test(split, believes_an_answer_to_a_name_with_two_colons)
         buffer_clear(&answer);
         give_up(flight);
     }
-}
-
-/* A server that is not multiplexed answers with the name as it came. */
-Test(split, believes_an_answer_with_the_whole_name)
-{
-    Flight *flight = set_out(PROTOCOL_BINARY, "echo");
-    Deviation whole = {.what = "the whole name", .inner_name = "Users:echo"};
-    assert_judged(&whole, PROTOCOL_BINARY);
-    give_up(flight);
 }
 
 static SplitStatus judge_plain(Flight *flight, Message header, int extra, char *why)
