@@ -49,7 +49,7 @@ def test_a_lone_client(bench, upstream, flush, figure):
     rounds = []
     for _ in range(ROUNDS):
         rounds.append(one_round(direct, proxied))
-        if min(b - a for a, b in rounds) <= ALLOWED:
+        if len(rounds) >= 3 and min(b - a for a, b in rounds) <= ALLOWED:
             break
     best = min(rounds, key=lambda pair: pair[1] - pair[0])
     text = "direct %.0f us, through the daemon %.0f us" % (best[0] * 1e6, best[1] * 1e6)
