@@ -38,9 +38,13 @@ static bool set_listen_error(GError **error, const Address *address, const char 
     return false;
 }
 
-/* Whether nobody serves the unix socket any more. */
+/* Whether there is a unix socket that nobody serves any more. */
 static bool unix_socket_is_stale(const Address *address)
 {
+    const struct sockaddr_un *name = (const struct sockaddr_un *)&address->sockaddr;
+    struct stat status;
+    if (lstat(name->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
+        return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return false;
