@@ -106,11 +106,17 @@ static void leave_batch(Caller *caller)
 
 /* Waiting batches */
 
+/* A batch that was sent before and came back goes first among those of the same time. */
+static bool is_before(const Batch *batch, const Batch *other)
+{
+    return batch->since < other->since || (batch->since == other->since && batch->sent > 0);
+}
+
 static void insert_waiting(Batcher *batcher, Batch *batch)
 {
     ListLink *position = batcher->waiting.head.prev;
     while (position != &batcher->waiting.head &&
-           LIST_OWNER(position, Batch, waiting_link)->since > batch->since)
+           is_before(batch, LIST_OWNER(position, Batch, waiting_link)))
         position = position->prev;
     list_insert_after(position, &batch->waiting_link);
 }
@@ -124,7 +130,8 @@ static void seal(Batch *batch, BatchReason reason)
 
 static bool fits(const Batcher *batcher, const Batch *batch, const Call *call)
 {
-    return batch->bytes + call->size <= batcher->params.max_bytes;
+    return batch->bytes + call->size <= batcher->params.max_bytes &&
+           batch->wire_bytes + call_wire_size(call) <= BATCH_MAX_WIRE_BYTES;
 }
 
 /* The batch of the call's group that takes it. */
@@ -211,36 +218,20 @@ static void insert_deadline(Batcher *batcher, Call *call)
     list_insert_after(position, &call->deadline_link);
 }
 
+/* By what the client sent and what is known of the method now. */
+static bool travels_oneway(const Call *call, const Method *method)
+{
+    return call->type == MESSAGE_ONEWAY || method->oneway || method->policy->oneway;
+}
+
 static void set_method(Batcher *batcher, Call *call)
 {
     Caller *caller = call->caller;
     Method *method = method_table_get(batcher->methods, call_name(call), caller->last_method);
     if (call->type == MESSAGE_ONEWAY)
         method_learn_oneway(method);
-    call->oneway = call->type == MESSAGE_ONEWAY || method->oneway || method->policy->oneway;
+    call->oneway = travels_oneway(call, method);
     call->method = caller->last_method = method;
-}
-
-void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
-{
-    check(call->state == CALL_STATE_NEW);
-    Caller *caller = call->caller;
-    call->arrived = now;
-    call->deadline = now + batcher->params.call_timeout;
-    insert_deadline(batcher, call);
-    set_method(batcher, call);
-    batcher->counters->pending_calls++;
-    batcher->counters->pending_bytes += call->size;
-    if (call->form.protocol != batcher->params.upstream.protocol)
-        batcher->counters->transcoded_calls++;
-    if (caller->n_held > 0 || must_be_held(batcher, call)) {
-        call->state = CALL_STATE_HELD;
-        list_append(&caller->held, &call->batch_link);
-        caller->n_held++;
-    } else {
-        join_open_batch(batcher, call, now);
-    }
-    update_busy(batcher, caller);
 }
 
 static void leave_queues(Batcher *batcher, Call *call)
@@ -268,11 +259,13 @@ static void end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t n
 {
     leave_queues(batcher, call);
     call->state = CALL_STATE_ENDED;
+    if (call->type == MESSAGE_CALL && call->method->answers)
+        call->oneway = call->method->policy->oneway; /* it has answered since this was submitted */
     update_busy(batcher, call->caller);
     Counters *counters = batcher->counters;
     counters->calls[outcome]++;
     counters->pending_calls--;
-    counters->pending_bytes -= call->size;
+    counters->pending_bytes -= call_memory(call);
     histogram_record(&counters->call_nsec, nsec_until(call->arrived, now));
     batcher->ops->call_ended(batcher->ops_data, call);
 }
@@ -282,6 +275,30 @@ static void fail_call(Batcher *batcher, Call *call, CallOutcome outcome, const c
 {
     call_set_error(call, EXCEPTION_INTERNAL_ERROR, text);
     end_call(batcher, call, outcome, now);
+}
+
+void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
+{
+    check(call->state == CALL_STATE_NEW);
+    Caller *caller = call->caller;
+    call->arrived = now;
+    call->deadline = now + batcher->params.call_timeout;
+    insert_deadline(batcher, call);
+    set_method(batcher, call);
+    batcher->counters->pending_calls++;
+    batcher->counters->pending_bytes += call_memory(call);
+    if (call->form.protocol != batcher->params.upstream.protocol)
+        batcher->counters->transcoded_calls++;
+    if (caller->n_held > 0 || must_be_held(batcher, call)) {
+        call->state = CALL_STATE_HELD;
+        list_append(&caller->held, &call->batch_link);
+        caller->n_held++;
+    } else {
+        join_open_batch(batcher, call, now);
+    }
+    update_busy(batcher, caller);
+    if (caller->departed && !call->oneway)
+        end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
 }
 
 void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now)
@@ -381,6 +398,7 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         call->state = CALL_STATE_SENT;
+        call->oneway = travels_oneway(call, call->method);
         call->caller->n_waiting--;
         call->caller->n_sent++;
         update_busy(batcher, call->caller);
@@ -464,14 +482,20 @@ static void deliver_answer(Batcher *batcher, Call *call, nsec_t now)
     }
     char text[ERROR_TEXT_SIZE];
     snprintf(text, sizeof text,
-             "thrift-batchd: the reply (%zu bytes) is larger than max_message_size (%zu bytes)",
-             call->answer.len, params->max_message_size);
+             "thrift-batchd: the reply is larger than max_message_size (%zu bytes)",
+             params->max_message_size);
     fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
 }
 
-void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
+static void answer_call(Batcher *batcher, Call *call, nsec_t now)
 {
     check(call->state == CALL_STATE_SENT);
+    call->batch->some_answered = true;
+    if (call->answer.misnamed) {
+        fail_call(batcher, call, CALL_OUTCOME_ERROR,
+                  "thrift-batchd: the upstream's reply names another method", now);
+        return;
+    }
     if (call->answer.len == 0) {
         end_without_answer(batcher, call, now);
         return;
@@ -486,13 +510,19 @@ void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
         deliver_answer(batcher, call, now);
 }
 
+void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
+{
+    histogram_record(&batcher->counters->upstream_nsec, nsec_until(call->batch->sent, now));
+    answer_call(batcher, call, now);
+}
+
 void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now)
 {
     histogram_record(&batcher->counters->upstream_nsec, nsec_until(batch->sent, now));
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         if (call->state == CALL_STATE_SENT)
-            batcher_answer_call(batcher, call, now);
+            answer_call(batcher, call, now);
     }
 }
 
@@ -530,15 +560,15 @@ void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t no
     check(batch->state == BATCH_STATE_SENT);
     LIST_EACH_SAFE (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state == CALL_STATE_SENT && call->caller->departed && !call->oneway)
+            end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
         if (call->state == CALL_STATE_SENT && call->attempts >= batcher->params.retries)
             fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
         if (call->state == CALL_STATE_SENT) {
             unsend_call(batcher, call);
             continue;
         }
-        batch->n_calls--;
-        batch->bytes -= call->size;
-        call_leave_batch(call);
+        batch_forget(batch, call);
     }
     if (batch->n_calls == 0) {
         batcher_finish(batcher, batch, now);

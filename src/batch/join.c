@@ -164,7 +164,8 @@ static size_t join_plain(Batch *batch, const BatcherParams *params, struct iovec
     int32_t seqid = batch->seqid;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        Span span = join_message(call, params->upstream.protocol, seqid++);
+        Span span = join_message(call, params->upstream.protocol, seqid);
+        seqid = (int32_t)(((uint32_t)seqid + 1) & INT32_MAX);
         if (params->upstream.transport == TRANSPORT_FRAMED) {
             span.begin -= FRAME_HEADER_SIZE;
             store_be32(span.begin, (uint32_t)(span.end - span.begin - FRAME_HEADER_SIZE));

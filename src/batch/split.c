@@ -8,6 +8,8 @@
 #include "wire/header.h"
 #include "wire/scan.h"
 
+enum { NAME_SIZE = 48, EXCEPTION_TEXT_SIZE = 120 };
+
 static SplitStatus broken(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static SplitStatus broken(char *why, const char *format, ...)
@@ -31,28 +33,38 @@ static const char *message_type_name(MessageType type)
     return names[type];
 }
 
-/* Whether a message is the reply to the call that was sent with that name and sequence id. */
-static SplitStatus check_header(const Message *reply, Bytes sent_name, int32_t seqid, char *why)
+static bool names_match(Bytes reply_name, Bytes sent_name)
+{
+    return bytes_equal(reply_name, sent_name) ||
+           bytes_equal(reply_name, header_bare_name(sent_name));
+}
+
+/* Whether a message is a reply with that sequence id. */
+static SplitStatus check_reply(const Message *reply, int32_t seqid, char *why)
 {
     if (reply->type != MESSAGE_REPLY && reply->type != MESSAGE_EXCEPTION)
         return broken(why, "a message of type %s instead of a reply",
                       message_type_name(reply->type));
     if (reply->seqid != seqid)
         return broken(why, "sequence id %d where %d was due", reply->seqid, seqid);
-    Bytes name = header_bare_name(reply->name), due = header_bare_name(sent_name);
-    if (!bytes_equal(name, due))
-        return broken(why, "a reply of method '%.*s' where '%.*s' was due",
-                      (int)(name.len < 40 ? name.len : 40), (const char *)name.data,
-                      (int)(due.len < 40 ? due.len : 40), (const char *)due.data);
     return SPLIT_OK;
 }
 
-static SplitStatus set_answer(Call *call, const BatcherParams *params, const Message *reply,
-                              int32_t seqid, bool prefixed, char *why)
+/* And whether it is that of the method. */
+static SplitStatus check_header(const Message *reply, Bytes sent_name, int32_t seqid, char *why)
 {
-    SplitStatus status = check_header(reply, call_name(call), seqid, why);
-    if (status != SPLIT_OK)
+    SplitStatus status = check_reply(reply, seqid, why);
+    if (status != SPLIT_OK || names_match(reply->name, sent_name))
         return status;
+    char name[NAME_SIZE], due[NAME_SIZE];
+    bytes_printable(reply->name, name, sizeof name);
+    bytes_printable(sent_name, due, sizeof due);
+    return broken(why, "a reply of method '%s' where '%s' was due", name, due);
+}
+
+static SplitStatus set_answer(Call *call, const BatcherParams *params, const Message *reply,
+                              bool prefixed, char *why)
+{
     size_t taken;
     if (scan_struct(params->upstream.protocol, reply->body, &taken) != SCAN_DONE ||
         taken != reply->body.len)
@@ -71,9 +83,12 @@ static SplitStatus set_answer(Call *call, const BatcherParams *params, const Mes
 SplitStatus split_plain(Call *call, const BatcherParams *params, int32_t seqid,
                         const Message *reply, bool prefixed, char why[SPLIT_WHY_SIZE])
 {
-    return set_answer(call, params, reply, seqid, prefixed, why);
+    SplitStatus status = check_header(reply, call_name(call), seqid, why);
+    return status == SPLIT_OK ? set_answer(call, params, reply, prefixed, why) : status;
 }
 
+/* The position proves whose reply it is; a name that the server could not give back as it was
+ * (bytes that are no UTF-8, say) is the one call's trouble, not the batch's. */
 static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes bytes,
                                  int32_t position, char *why)
 {
@@ -83,8 +98,13 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
         HEADER_OK)
         return broken(why, "the response at position %d is no Thrift message", position);
     message.body = (Bytes){bytes.data + header_len, bytes.len - header_len};
+    SplitStatus status = check_reply(&message, position, why);
+    if (status != SPLIT_OK)
+        return status;
     bool prefixed = params->upstream.protocol == PROTOCOL_BINARY;
-    return set_answer(call, params, &message, position, prefixed, why);
+    status = set_answer(call, params, &message, prefixed, why);
+    call->answer.misnamed = !names_match(message.name, call_name(call));
+    return status;
 }
 
 /* One Response { 1: optional binary message }. Fields of later versions are skipped. */
@@ -94,10 +114,12 @@ static Bytes read_response(Cursor *cursor)
     int16_t id, saved = cursor_enter_struct(cursor);
     ThriftType type;
     while ((type = cursor_field(cursor, &id)) != THRIFT_STOP) {
-        if (id == 1 && type == THRIFT_STRING)
+        if (id != 1)
+            cursor_skip(cursor, type, false);
+        else if (type == THRIFT_STRING)
             message = cursor_string(cursor);
         else
-            cursor_skip(cursor, type, false);
+            cursor->failed = true;
     }
     cursor_leave_struct(cursor, saved);
     return message;
@@ -178,10 +200,14 @@ static SplitStatus refused(const BatcherParams *params, const Message *reply, ch
 {
     Bytes text;
     int32_t code;
-    if (!exception_read(params->upstream.protocol, reply->body, &text, &code))
+    size_t taken;
+    if (scan_struct(params->upstream.protocol, reply->body, &taken) != SCAN_DONE ||
+        taken != reply->body.len ||
+        !exception_read(params->upstream.protocol, reply->body, &text, &code))
         return broken(why, "an exception that does not parse");
-    snprintf(why, SPLIT_WHY_SIZE, "%s: %.*s", exception_code_name(code),
-             (int)(text.len < 120 ? text.len : 120), (const char *)text.data);
+    char printable[EXCEPTION_TEXT_SIZE];
+    bytes_printable(text, printable, sizeof printable);
+    snprintf(why, SPLIT_WHY_SIZE, "%s: %s", exception_code_name(code), printable);
     return SPLIT_E_REFUSED;
 }
 

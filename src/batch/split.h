@@ -8,7 +8,7 @@
 
 typedef enum SplitStatus {
     SPLIT_OK,
-    SPLIT_E_REFUSED, /* the server answered with an exception: nothing was executed */
+    SPLIT_E_REFUSED, /* the server answered with an exception */
     SPLIT_E_BROKEN,  /* wrong count, order or type, or it does not parse */
 } SplitStatus;
 
