@@ -81,6 +81,8 @@ static int run(Daemon *daemon)
     worker_run(daemon->worker);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
+    signal(SIGTERM, SIG_IGN); /* the status is decided */
+    signal(SIGINT, SIG_IGN);
     log_summary(worker_counters(daemon->worker));
     return daemon->cut_short ? EXIT_FAILED : EXIT_OK;
 }

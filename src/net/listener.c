@@ -33,8 +33,8 @@ static bool set_listen_error(GError **error, const Address *address, const char 
     int code = errno;
     char text[ADDRESS_TEXT_SIZE];
     address_format(&address->sockaddr, address->len, text);
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "cannot listen on %s: %s: %s",
-                text, what, g_strerror(code));
+    g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(code),
+                "cannot listen on %s: %s: %s", text, what, g_strerror(code));
     return false;
 }
 
