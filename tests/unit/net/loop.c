@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <time.h>
+#include <unistd.h>
 
 static nsec_t clock_now(void)
 {
@@ -119,6 +120,107 @@ Test(loop, a_task_deferred_twice_runs_once_a_turn)
     cr_expect_eq(turns.runs, 3);
     loop_timer_clear(&alive);
     loop_free(turns.loop);
+}
+
+enum { TOO_MANY_EVENTS = 10000 };
+
+/* A pipe with a byte that nobody reads: it stays ready. */
+typedef struct Busy {
+    Turns turns;
+    struct event ready;
+    int pipe[2];
+    int events;
+    nsec_t first, latest;
+} Busy;
+
+static void on_ready(evutil_socket_t fd, short what, void *argument)
+{
+    (void)fd;
+    (void)what;
+    Busy *busy = argument;
+    Loop *loop = busy->turns.loop;
+    busy->latest = loop_now(loop);
+    if (busy->events++ == 0) {
+        busy->first = busy->latest;
+        loop_defer(loop, &busy->turns.again);
+    }
+    if (busy->events == TOO_MANY_EVENTS) {
+        event_base_loopbreak(loop->base);
+        loop_stop(loop);
+    }
+}
+
+Test(loop, something_that_stays_ready_holds_up_neither_tasks_nor_the_clock)
+{
+    Busy busy = {.turns = {.loop = new_loop()}};
+    Loop *loop = busy.turns.loop;
+    cr_assert_eq(pipe(busy.pipe), 0);
+    cr_assert_eq(write(busy.pipe[1], "x", 1), 1);
+    loop_task_init(&busy.turns.again, run_again, &busy.turns);
+    event_assign(&busy.ready, loop->base, busy.pipe[0], EV_READ | EV_PERSIST, on_ready, &busy);
+    event_add(&busy.ready, NULL);
+    loop_run(loop);
+    cr_expect_eq(busy.turns.runs, 3);
+    cr_expect_eq(busy.events, 3, "%d events in 3 turns", busy.events);
+    cr_expect_gt(busy.latest, busy.first);
+    event_del(&busy.ready);
+    close(busy.pipe[0]);
+    close(busy.pipe[1]);
+    loop_free(loop);
+}
+
+typedef struct Patient {
+    Loop *loop;
+    LoopTimer timer;
+    LoopTask again;
+    nsec_t due;
+    int firings;
+} Patient;
+
+static void run_for_ever(void *data)
+{
+    Patient *patient = data;
+    loop_defer(patient->loop, &patient->again);
+}
+
+/* As whoever is called by a timer has to: looks at the clock, and sets it again while it is too
+ * early. */
+static void on_patient(void *data)
+{
+    Patient *patient = data;
+    if (loop_now(patient->loop) >= patient->due) {
+        loop_stop(patient->loop);
+    } else if (++patient->firings == TOO_MANY_EVENTS) {
+        event_base_loopbreak(patient->loop->base);
+        loop_stop(patient->loop);
+    } else {
+        loop_timer_set(&patient->timer, patient->due);
+    }
+}
+
+/* The turn has begun before the time, and its work goes on until after it. */
+static void work_past_due(void *data)
+{
+    Patient *patient = data;
+    patient->due = loop_now(patient->loop) + NSEC_PER_MSEC;
+    while (clock_now() < patient->due)
+        ;
+    loop_timer_set(&patient->timer, patient->due);
+}
+
+Test(loop, a_timer_that_becomes_due_within_a_turn_with_tasks_does_not_spin)
+{
+    Patient patient = {.loop = new_loop()};
+    LoopTimer work;
+    loop_timer_init(&work, patient.loop, work_past_due, &patient);
+    loop_timer_init(&patient.timer, patient.loop, on_patient, &patient);
+    loop_task_init(&patient.again, run_for_ever, &patient);
+    loop_timer_set(&work, clock_now());
+    loop_defer(patient.loop, &patient.again);
+    loop_run(patient.loop);
+    cr_expect_lt(patient.firings, 10, "%d firings before its time", patient.firings);
+    loop_timer_clear(&patient.timer);
+    loop_free(patient.loop);
 }
 
 Test(loop, a_cleared_timer_does_not_fire_and_a_sooner_time_wins)
