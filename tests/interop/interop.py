@@ -33,6 +33,8 @@ BOTH = ("framed", "buffered")
 LANGUAGES = {
     "python": (BOTH, ("binary", "binary-accelerated", "binary-old", "compact",
                       "compact-accelerated")),
+    "thriftpy": (BOTH, ("binary", "binary-cython", "compact")),
+    "php": (BOTH, ("binary", "binary-accelerated", "binary-old", "compact")),
 }
 
 

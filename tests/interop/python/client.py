@@ -117,10 +117,12 @@ def append_lines(client):
     equal(client.lines(journal), ["one", "two", "é"])
 
 
-def unheard_of(client):
-    error = thrown(TApplicationException, client.unheardOf, [True, False, True],
-                   {"yes": True, "no": False}, [[[[[[True, False], []]]]]], {})
-    equal(error.type, TApplicationException.UNKNOWN_METHOD)
+def unheard_of(named, numbers):
+    def check(client):
+        error = thrown(TApplicationException, client.unheardOf, [True, False, True],
+                       named, [[[[[[True, False], []]]]]], numbers)
+        equal(error.type, TApplicationException.UNKNOWN_METHOD)
+    return check
 
 
 def many_calls(client):
@@ -189,7 +191,8 @@ CHECKS = {
     "blob-1mib": blob_1mib,
     "wait": lambda client: equal(client.wait("t", 20), "t"),
     "append-lines": append_lines,
-    "unheard-of": unheard_of,
+    "unheard-of": unheard_of({}, {"one": 1}),
+    "unheard-of-bool-map": unheard_of({"yes": True, "no": False}, {}),
     "after-unheard-of": echo("still there"),
     "many-calls": many_calls,
     "in-flight": in_flight,
