@@ -35,6 +35,7 @@ LANGUAGES = {
                       "compact-accelerated")),
     "thriftpy": (BOTH, ("binary", "binary-cython", "compact")),
     "php": (BOTH, ("binary", "binary-accelerated", "binary-old", "compact")),
+    "ruby": (BOTH, ("binary", "binary-accelerated", "binary-old", "compact")),
 }
 
 
