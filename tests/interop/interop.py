@@ -36,6 +36,8 @@ LANGUAGES = {
     "thriftpy": (BOTH, ("binary", "binary-cython", "compact")),
     "php": (BOTH, ("binary", "binary-accelerated", "binary-old", "compact")),
     "ruby": (BOTH, ("binary", "binary-accelerated", "binary-old", "compact")),
+    "perl": (BOTH, ("binary",)),
+    "node": (BOTH, ("binary", "compact")),
 }
 
 

@@ -7,7 +7,7 @@ packages=(thrift-compiler pkgconf gcc g++
     python3-thrift python3-thriftpy
     php-cli php-thrift
     ruby ruby-thrift
-    libthrift-perl libbit-vector-perl
+    libthrift-perl libbit-vector-perl libclass-accessor-perl
     libthrift-c-glib-dev libglib2.0-dev
     libthrift-dev libboost-dev
     golang-go golang-thrift-dev
