@@ -39,6 +39,7 @@ LANGUAGES = {
     "perl": (BOTH, ("binary",)),
     "node": (BOTH, ("binary", "compact")),
     "go": (BOTH, ("binary", "binary-old", "compact")),
+    "java": (BOTH, ("binary", "binary-old", "compact")),
 }
 
 
