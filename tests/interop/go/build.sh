@@ -9,6 +9,6 @@ cd "$1"
 
 thrift -nowarn -r -I "$root/idl" --gen go:skip_remote -out gopath/src "$here/../interop.thrift"
 cp "$here/client.go" gopath/src/client/
-export GO111MODULE=off GOPATH=$PWD/gopath:/usr/share/gocode GOFLAGS= GOCACHE=${GOCACHE:-$PWD/cache}
+export GO111MODULE=off GOPATH=$PWD/gopath:/usr/share/gocode GOFLAGS='' GOCACHE=${GOCACHE:-$PWD/cache}
 go vet client
 go build -o "$PWD/client" client
