@@ -1,7 +1,10 @@
 import faulthandler
 import os
+import shutil
 import signal
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +54,14 @@ def bench(tmp_path):
     bench = harness.Bench(tmp_path)
     yield bench
     bench.end()
+
+
+@pytest.fixture
+def directory():
+    """One with a path short enough for a socket's name."""
+    path = tempfile.mkdtemp(prefix="batchd-")
+    yield Path(path)
+    shutil.rmtree(path)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ started here is ended by its pid, and the daemon's end is itself a test: status 
 report.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -119,14 +120,38 @@ class Process:
             self.popen.kill()
         self.popen.wait(PATIENCE)
 
+    @contextlib.contextmanager
+    def frozen(self):
+        """The process, once it has nothing to do, does nothing; what it is sent waits in the
+        kernel."""
+        eventually(lambda: self._stat()[0] == "S")
+        self.popen.send_signal(signal.SIGSTOP)
+        eventually(lambda: self._stat()[0] in "Tt")
+        try:
+            yield
+        finally:
+            self.popen.send_signal(signal.SIGCONT)
+
+    def allow_descriptors(self, count):
+        """Limits the running process to that many, however high its own limit is."""
+        resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (count, count))
+
+    def lowest_free_descriptor(self):
+        used = {int(path.name) for path in Path(f"/proc/{self.pid}/fd").iterdir()}
+        return next(number for number in range(len(used) + 1) if number not in used)
+
     def memory(self):
         """Resident bytes."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
 
     def cpu_seconds(self):
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = self._stat()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _stat(self):
+        """/proc's fields about it, from its state on."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
 
 
 # --- addresses ------------------------------------------------------------------------------------
@@ -293,6 +318,17 @@ class Raw:
         if not data:
             raise EOFError(f"closed behind {self._got[:64]!r}")
         self._got += data
+
+    def take_what_comes(self, quiet=0.05):
+        """Reads until nothing has come for so long; receive() goes on from there."""
+        self.socket.settimeout(quiet)
+        with contextlib.suppress(TimeoutError, socket.timeout):
+            while data := self.socket.recv(1 << 20):
+                self._got += data
+
+    def kept(self):
+        """How many bytes of those have not been received as messages."""
+        return len(self._got)
 
     def nothing_comes(self, seconds):
         """True where the connection stays open and silent that long."""

@@ -67,6 +67,10 @@ class Scripted:
     def port(self):
         return int(self.address.rsplit(":", 1)[1])
 
+    def say(self, data):
+        """Sends a message's bytes by itself, on the connection that was made last."""
+        self._connections[-1].sendall(wire.frame(data))
+
     def stop(self):
         """Stops listening and drops every connection."""
         for sock in (self._listener, *self._connections):
@@ -129,3 +133,20 @@ class Scripted:
         if answer_bytes is not SILENCE:
             sock.sendall(wire.frame(answer_bytes))
         return True
+
+
+class Holding(Scripted):
+    """Answers nothing that contains a `wait` call before it is let go."""
+
+    def __init__(self, bench):
+        self.let_go = threading.Event()
+        super().__init__(bench, self._hold)
+
+    def _hold(self, message):
+        if any(call.name == b"wait" for call in calls_of(message)):
+            self.let_go.wait(PATIENCE)
+        return honest(message)
+
+    def stop(self):
+        self.let_go.set()
+        super().stop()

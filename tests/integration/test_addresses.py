@@ -1,23 +1,12 @@
 """Where the daemon listens and connects: unix sockets, IPv6, several at once."""
 
 import os
-import shutil
 import socket
 import stat
-import tempfile
-from pathlib import Path
 
 import pytest
 from clients import Thrift
 from harness import Upstream, eventually, refused_address
-
-
-@pytest.fixture
-def directory():
-    """One with a path short enough for a socket's name."""
-    path = tempfile.mkdtemp(prefix="batchd-")
-    yield Path(path)
-    shutil.rmtree(path)
 
 
 def serves(where, token="here"):

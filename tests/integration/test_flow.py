@@ -1,5 +1,6 @@
 """The life of a connection: order, leaving, clients that do not read, and the bounds on it all."""
 
+import functools
 import threading
 import time
 
@@ -7,24 +8,8 @@ import pytest
 import wire
 from clients import Thrift
 from harness import PATIENCE, SANITIZED, eventually
-from scripted import Scripted, calls_of, honest
+from scripted import CLOSE, SILENCE, Holding, Scripted, calls_of, honest
 from talk import framed, introduce, receive, send, served
-
-class Holding(Scripted):
-    """Answers nothing that contains a `wait` call before it is let go."""
-
-    def __init__(self, bench):
-        self.let_go = threading.Event()
-        super().__init__(bench, self._hold)
-
-    def _hold(self, message):
-        if any(call.name == b"wait" for call in calls_of(message)):
-            self.let_go.wait(PATIENCE)
-        return honest(message)
-
-    def stop(self):
-        self.let_go.set()
-        super().stop()
 
 
 # --- order ----------------------------------------------------------------------------------------
@@ -129,6 +114,36 @@ def test_waiting_calls_of_a_leaver_are_withdrawn(bench, leave):
     assert [call.value(1) for call in upstream.calls()] == [b"sent", b"idle"]
 
 
+@pytest.mark.parametrize("kind", (wire.ONEWAY, wire.CALL), ids=("oneway", "as-call"))
+@pytest.mark.parametrize("lost", (False, True), ids=("answered", "lost"))
+def test_oneway_calls_of_a_paused_leaver_are_sent(bench, lost, kind):
+    """They had arrived whole, though the client left while most of them were not taken yet. Some
+    libraries send the calls of a oneway method as CALL."""
+    let_go = threading.Event()
+
+    def first_held(message):
+        if upstream.received[0] is message:
+            let_go.wait(PATIENCE)
+            if lost:
+                return CLOSE
+        return honest(message)
+
+    upstream = Scripted(bench, first_held)
+    bench.on_end(let_go.set)
+    daemon = bench.daemon(upstream, daemon={"log_level": "debug"}, client={"max_client_calls": "2"},
+                          upstream={"connections": "1"}, batch={"min_calls": "1"})
+    raw = bench.connect(daemon)
+    send(raw, *(wire.call("log", number, (1, wire.STRING, b"%d" % number),
+                          kind=kind if number else wire.ONEWAY) for number in range(20)))
+    upstream.wait_for_calls(1)
+    raw.half_close()
+    daemon.log.wait_for("client .* -> leaving")
+    let_go.set()
+    upstream.wait_for_calls(20)
+    assert [call.value(1) for call in upstream.calls()] == [b"%d" % number for number in range(20)]
+    assert raw.until_closed() == b""
+
+
 def test_clients_come_and_go(bench, upstream):
     """Connections that leave at every stage cost nothing that stays."""
     daemon = bench.daemon(upstream)
@@ -194,6 +209,63 @@ def wait_until_it_stops_working(daemon):
     eventually(quiet, pause=0.05)
 
 
+class OneByOne(Scripted):
+    """Answers the call with that token when it is let go, and says nothing to the one behind it."""
+
+    def __init__(self, bench, token, behind):
+        self.let_go = threading.Event()
+        bench.on_end(self.let_go.set)
+        self._token, self._behind = token, behind
+        super().__init__(bench, self._script)
+
+    def _script(self, message):
+        tokens = [call.value(1) for call in calls_of(message)]
+        if self._token in tokens:
+            self.let_go.wait(PATIENCE)
+        return SILENCE if self._behind in tokens else honest(message)
+
+
+def first_reply_blocked(raw, upstream, first, second):
+    """Calls twice, and returns when the first reply is the daemon's, which has written what the
+    kernel takes, and the second call is the upstream's."""
+    before = len(upstream.calls())
+    send(raw, wire.echo(first, 1))
+    upstream.wait_for_calls(before + 1)
+    send(raw, wire.echo(second, 2))
+    upstream.let_go.set()
+    upstream.wait_for_calls(before + 2)
+
+
+def room_for_a_reply(bench):
+    """How much of a reply the kernel takes before its client reads."""
+    first = bytes(12_000_000)
+    upstream = OneByOne(bench, first, b"behind")
+    daemon = bench.daemon(upstream, upstream={"connections": "1", "call_timeout": "2min"},
+                          daemon={"drain_timeout": "0"})
+    raw = bench.connect(daemon)
+    first_reply_blocked(raw, upstream, first, b"behind")
+    with daemon.frozen():
+        raw.take_what_comes()
+        return raw.kept()
+
+
+def test_a_reply_that_comes_while_an_earlier_one_drains(bench):
+    """In one turn the socket takes the rest of the first reply, and the second reply comes. It is
+    written though the client sends nothing more."""
+    first, second = b"1" * (room_for_a_reply(bench) * 17 // 16), b"2" * 3000
+    upstream = OneByOne(bench, first, second)
+    daemon = bench.daemon(upstream, upstream={"connections": "1", "call_timeout": "2min"},
+                          client={"max_client_output": "4KiB"})  # paused by the second reply alone
+    raw = bench.connect(daemon)
+    first_reply_blocked(raw, upstream, first, second)
+    with daemon.frozen():
+        raw.take_what_comes()
+        assert raw.kept() < len(first), "the daemon has not yet written all of the first reply"
+        upstream.say(honest(upstream.received[-1]))
+    assert receive(raw).value(0) == first
+    assert receive(raw).value(0) == second
+
+
 def test_a_client_over_its_output_is_dropped(bench, upstream):
     """1000 pipelined calls whose replies cannot be held: that client is dropped, nobody else."""
     daemon = bench.daemon(upstream, client={"max_client_output": "1MiB"})
@@ -257,6 +329,43 @@ def test_max_pending_calls(bench):
         assert {receive(raw).seqid for _ in expected} == expected
 
 
+def test_the_bound_is_shared(bench):
+    """At max_pending_calls a client that pipelines deeply is one of those who wait for room."""
+    upstream = Holding(bench)
+    daemon = bench.daemon(upstream, upstream={"max_pending_calls": "4", "connections": "1"},
+                          daemon={"log_level": "debug"})
+    deep, *others = [bench.connect(daemon) for _ in range(4)]
+    introduce(deep, *others)
+    send(deep, wire.wait(b"holds the slot", 0), *(wire.echo(b"deep", seqid)
+                                                  for seqid in range(1, 500)))
+    upstream.wait_for_calls(1)
+    daemon.log.wait_for("client .* open -> paused")
+    for raw in others:
+        send(raw, wire.echo(b"other", 1))
+    daemon.log.wait_for("client .* open -> paused", 1 + len(others))
+    upstream.let_go.set()
+    for raw in others:
+        assert receive(raw).value(0) == b"other"
+    assert [receive(deep).seqid for _ in range(500)] == list(range(500))
+    tokens = [call.value(1) for call in upstream.calls()]
+    late = [place for place, token in enumerate(tokens) if token == b"other"]
+    assert len(late) == len(others) and max(late) < 50, f"places {late} of {len(tokens)}"
+
+
+def test_a_refused_oneway_call_gets_no_reply(bench, upstream):
+    """Its arguments fit, but not in the upstream's protocol; nobody would read an answer."""
+    daemon = bench.daemon(upstream, upstream={"max_pending_bytes": "1KiB"})
+    raw = bench.connect(daemon)
+    numbers = (1, wire.LIST, (wire.I64, [1] * 700))  # a byte each in compact, eight in binary
+    for message in (wire.call("log", 1, numbers, kind=wire.ONEWAY),
+                    wire.call("echo", 2, numbers), wire.echo(b"x", 3)):
+        raw.send(wire.encode(message, wire.COMPACT, wire.FRAMED))
+    compact = functools.partial(wire.take, protocol=wire.COMPACT, transport=wire.FRAMED)
+    refused, right = raw.receive(compact), raw.receive(compact)
+    assert refused.seqid == 2 and "too large" in refused.error()[1]
+    assert (right.seqid, right.value(0)) == (3, b"x")
+
+
 # --- how many -------------------------------------------------------------------------------------
 
 def test_max_clients(bench, upstream):
@@ -271,6 +380,37 @@ def test_max_clients(bench, upstream):
         served(raw)
     raws[0].close()
     eventually(lambda: accepted(bench, daemon))
+
+
+def test_out_of_descriptors(bench):
+    """Clients that are connected are served over the connections that there are; the server is not
+    to blame; and when others leave, there is room for new ones on both sides."""
+    upstream = Holding(bench)
+    daemon = bench.daemon(upstream, upstream={"connections": "2", "max_failures": "1"})
+    one, other, *leaving = [bench.connect(daemon) for _ in range(8)]
+    introduce(one, other, *leaving)
+    served(one)
+    daemon.allow_descriptors(daemon.lowest_free_descriptor())
+    late = bench.connect(daemon)
+    send(late, wire.echo(b"late", 3))
+    daemon.log.wait_for("cannot accept a client")
+    send(one, wire.wait(b"one", 0, 1))
+    upstream.wait_for_calls(2)
+    send(other, wire.echo(b"other", 2))
+    daemon.log.wait_for("cannot open another connection")
+    upstream.let_go.set()
+    assert receive(one).value(0) == b"one"
+    assert receive(other).value(0) == b"other"
+    for raw in leaving:
+        raw.close()
+    assert receive(late).value(0) == b"late"
+    upstream.let_go.clear()
+    send(one, wire.wait(b"held again", 0, 4))
+    upstream.wait_for_calls(5)
+    served(other)
+    upstream.let_go.set()
+    assert receive(one).value(0) == b"held again"
+    assert not daemon.log.matching("is out")
 
 
 def test_idle_daemon_uses_no_cpu(bench, upstream):

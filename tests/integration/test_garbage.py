@@ -13,6 +13,8 @@ import threading
 import pytest
 import wire
 from harness import SANITIZED
+from scripted import Holding
+from talk import all_right, call_all, introduce, receive, send
 from wire import BINARY, BUFFERED, COMPACT, FRAMED, OLD
 
 GROWTH = (96 if SANITIZED else 8) << 20  # no claim below is smaller than the limit it would break
@@ -171,6 +173,43 @@ def test_protocol_error(bench, daemon, neighbour, garbage):
     assert raw.until_closed() == b""
     neighbour.is_served()
     assert daemon.memory() - before < GROWTH
+
+
+def test_a_oneway_call_that_does_not_parse(bench, daemon, neighbour):
+    """Nobody reads a reply to it, so there is none: earlier calls are answered, then the end."""
+    raw = bench.connect(daemon)
+    send(raw, wire.echo(b"earlier", 70))
+    raw.send(wire.frame(binary_header(b"log", wire.ONEWAY) + struct.pack(">bhi", 99, 1, 0)))
+    assert receive(raw).seqid == 70
+    assert raw.until_closed() == b""
+    neighbour.is_served()
+
+
+def test_bytes_behind_bad_arguments_reach_nobody(bench):
+    """They are left unread while an earlier call is in flight, and thrown away when its batch is
+    answered: the other replies of that batch are being written just then."""
+    upstream = Holding(bench)
+    daemon = bench.daemon(upstream, upstream={"call_timeout": "2min"},
+                          batch={"flush": "window", "window": "1min", "min_calls": 1})
+    bad, *others = [bench.connect(daemon) for _ in range(6)]
+    introduce(bad, *others)
+    send(bad, wire.wait(b"good call", 0, 70))
+    introduce(*others)  # so its call is the first of the batch
+    call_all(others)
+    upstream.wait_for_calls(6)
+    bad.send(wire.frame(binary_header() + struct.pack(">bhi", 99, 1, 0)))
+    late = bench.connect(daemon)
+    introduce(late)  # so this has been read, and what follows stays unread
+    bad.send(b"JUNK" * 12_000)
+    upstream.let_go.set()
+    all_right(others)
+    got = receive(bad)
+    assert (got.seqid, got.value(0)) == (70, b"good call")
+    assert receive(bad).error()[0] == wire.PROTOCOL_ERROR
+    assert bad.until_closed() == b""
+    call_all([late, *others])
+    all_right([late, *others])
+    assert upstream.batches() == [6, 6]
 
 
 @pytest.mark.parametrize("transport,protocol", ANY_FORM)

@@ -107,6 +107,58 @@ def test_drain_under_load(bench, upstream):
     assert not problems
 
 
+@pytest.mark.parametrize("_chance", range(5))
+def test_drain_ends_under_load(bench, upstream, _chance):
+    """Clients that go on calling are told so, and the end comes as soon as all is answered."""
+    daemon = bench.daemon(upstream, daemon={"drain_timeout": "10s"})
+    raws = [bench.connect(daemon) for _ in range(20)]
+    counts, refused = [0] * len(raws), [0] * len(raws)
+
+    def call(number, raw):
+        try:
+            while True:
+                send(raw, *(wire.echo(b"load", seqid) for seqid in range(10)))
+                for seqid in range(10):
+                    got = receive(raw)
+                    assert got.seqid == seqid
+                    refused[number] += got.type == wire.EXCEPTION
+                counts[number] += 1
+        except (EOFError, ConnectionError):
+            pass
+
+    threads = [threading.Thread(target=call, args=item) for item in enumerate(raws)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: min(counts) > 3)
+    begin = time.monotonic()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert time.monotonic() - begin < 5
+    for thread in threads:
+        thread.join()
+    assert not daemon.log.matching("drain_timeout has passed")
+
+
+def test_drain_ends_when_a_slow_reader_has_its_reply(bench, held):
+    """The last bytes of it go out when there is room for them, and with them the daemon ends."""
+    daemon = bench.daemon(held, daemon={"drain_timeout": "10s"})
+    raw = bench.connect(daemon)
+    token = b"t" * 12_000_000
+    send(raw, wire.echo(token, 1))
+    held.wait_for_calls(1)
+    send(raw, wire.call("log", 2, (1, wire.STRING, b"x"), kind=wire.ONEWAY))
+    held.let_go.set()
+    held.wait_for_calls(2)  # in order: the reply is the daemon's, which cannot write all of it
+    daemon.signal(signal.SIGTERM)
+    eventually(lambda: refuses(daemon))
+    assert daemon.running()
+    begin = time.monotonic()
+    assert receive(raw).value(0) == token
+    assert daemon.wait() == 0
+    assert time.monotonic() - begin < 5
+    assert not daemon.log.matching("drain_timeout has passed")
+
+
 def test_drain_timeout(bench):
     """A hanging upstream does not hold the daemon: the rest gets the error, and status 0."""
     upstream = Scripted(bench, lambda message: SILENCE)
