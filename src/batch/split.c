@@ -8,9 +8,7 @@
 #include "wire/header.h"
 #include "wire/scan.h"
 
-static SplitStatus broken(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static SplitStatus broken(char *why, const char *format, ...)
+SplitStatus split_broken(char why[SPLIT_WHY_SIZE], const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -32,31 +30,36 @@ static const char *message_type_name(MessageType type)
 }
 
 /* Whether a message is the reply to the call that was sent with that name and sequence id. */
-static SplitStatus check_header(const Message *reply, Bytes sent_name, int32_t seqid, char *why)
+SplitStatus split_check_header(const Message *reply, Bytes sent_name, int32_t seqid,
+                               char why[SPLIT_WHY_SIZE])
 {
     if (reply->type != MESSAGE_REPLY && reply->type != MESSAGE_EXCEPTION)
-        return broken(why, "a message of type %s instead of a reply",
-                      message_type_name(reply->type));
+        return split_broken(why, "a message of type %s instead of a reply",
+                            message_type_name(reply->type));
     if (reply->seqid != seqid)
-        return broken(why, "sequence id %d where %d was due", reply->seqid, seqid);
+        return split_broken(why, "sequence id %d where %d was due", reply->seqid, seqid);
     Bytes name = header_bare_name(reply->name), due = header_bare_name(sent_name);
     if (!bytes_equal(name, due))
-        return broken(why, "a reply of method '%.*s' where '%.*s' was due",
-                      (int)(name.len < 40 ? name.len : 40), (const char *)name.data,
-                      (int)(due.len < 40 ? due.len : 40), (const char *)due.data);
+        return split_broken(why, "a reply of method '%.*s' where '%.*s' was due",
+                            (int)(name.len < 40 ? name.len : 40), (const char *)name.data,
+                            (int)(due.len < 40 ? due.len : 40), (const char *)due.data);
+    return SPLIT_OK;
+}
+
+SplitStatus split_check_body(Protocol protocol, Bytes body, char why[SPLIT_WHY_SIZE])
+{
+    size_t taken;
+    if (scan_struct(protocol, body, &taken) != SCAN_DONE || taken != body.len)
+        return split_broken(why, "a reply whose result does not parse");
     return SPLIT_OK;
 }
 
 static SplitStatus set_answer(Call *call, const BatcherParams *params, const Message *reply,
-                              int32_t seqid, bool prefixed, char *why)
+                              bool prefixed, char *why)
 {
-    SplitStatus status = check_header(reply, call_name(call), seqid, why);
+    SplitStatus status = split_check_body(params->upstream.protocol, reply->body, why);
     if (status != SPLIT_OK)
         return status;
-    size_t taken;
-    if (scan_struct(params->upstream.protocol, reply->body, &taken) != SCAN_DONE ||
-        taken != reply->body.len)
-        return broken(why, "a reply whose result does not parse");
     call->answer = (CallAnswer){
         .data = (uint8_t *)(uintptr_t)reply->whole.data,
         .len = reply->whole.len,
@@ -68,10 +71,31 @@ static SplitStatus set_answer(Call *call, const BatcherParams *params, const Mes
     return SPLIT_OK;
 }
 
-SplitStatus split_plain(Call *call, const BatcherParams *params, int32_t seqid,
-                        const Message *reply, bool prefixed, char why[SPLIT_WHY_SIZE])
+static Call *next_call(const Batch *batch, const Call *call)
 {
-    return set_answer(call, params, reply, seqid, prefixed, why);
+    ListLink *link = list_next(&batch->calls, &call->batch_link);
+    return link != NULL ? LIST_OWNER(link, Call, batch_link) : NULL;
+}
+
+/* Whether no reply to the call may have come although a later one has. */
+static bool may_be_oneway(const Call *call)
+{
+    return call->oneway || !call->method->answers;
+}
+
+SplitStatus split_single(Batch *batch, Call *due, const BatcherParams *params, const Message *reply,
+                         Call **ret, char why[SPLIT_WHY_SIZE])
+{
+    Call *call = due;
+    while (reply->seqid != call->sent_seqid && may_be_oneway(call) &&
+           next_call(batch, call) != NULL)
+        call = next_call(batch, call);
+    SplitStatus status = split_check_header(reply, call_name(call), call->sent_seqid, why);
+    if (status != SPLIT_OK)
+        return status;
+    *ret = call;
+    bool framed = params->upstream.transport == TRANSPORT_FRAMED;
+    return set_answer(call, params, reply, framed, why);
 }
 
 static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes bytes,
@@ -81,10 +105,13 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
     size_t header_len;
     if (header_read(params->upstream.protocol, bytes, bytes.len, &message, &header_len) !=
         HEADER_OK)
-        return broken(why, "the response at position %d is no Thrift message", position);
+        return split_broken(why, "the response at position %d is no Thrift message", position);
     message.body = (Bytes){bytes.data + header_len, bytes.len - header_len};
+    SplitStatus status = split_check_header(&message, call_name(call), position, why);
+    if (status != SPLIT_OK)
+        return status;
     bool prefixed = params->upstream.protocol == PROTOCOL_BINARY;
-    return set_answer(call, params, &message, position, prefixed, why);
+    return set_answer(call, params, &message, prefixed, why);
 }
 
 /* One Response { 1: optional binary message }. Fields of later versions are skipped. */
@@ -109,17 +136,17 @@ static SplitStatus split_responses(Batch *batch, const BatcherParams *params, Cu
     ThriftType element;
     uint32_t count = cursor_list(cursor, &element);
     if (cursor->failed)
-        return broken(why, "the list of responses does not parse");
-    if (count != batch->n_calls)
-        return broken(why, "%u responses to %u requests", count, batch->n_calls);
+        return split_broken(why, "the list of responses does not parse");
+    if (count != batch_travelling(batch))
+        return split_broken(why, "%u responses to %u requests", count, batch_travelling(batch));
     if (element != THRIFT_STRUCT)
-        return broken(why, "the responses are no structs");
+        return split_broken(why, "the responses are no structs");
     int32_t position = 0;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         Bytes bytes = read_response(cursor);
         if (cursor->failed)
-            return broken(why, "the response at position %d does not parse", position);
+            return split_broken(why, "the response at position %d does not parse", position);
         call->answer = (CallAnswer){0};
         if (bytes.len > 0) {
             SplitStatus status = split_message(call, params, bytes, position, why);
@@ -160,38 +187,49 @@ static SplitStatus split_result(Batch *batch, const BatcherParams *params, Bytes
     Cursor cursor = cursor_init(params->upstream.protocol, body);
     int16_t outer = cursor_enter_struct(&cursor);
     if (!find_field(&cursor, THRIFT_STRUCT, 0))
-        return broken(why, "no result in the answer");
+        return split_broken(why, "no result in the answer");
     int16_t inner = cursor_enter_struct(&cursor);
     if (!find_field(&cursor, THRIFT_LIST, 1))
-        return broken(why, "no list of responses in the answer");
+        return split_broken(why, "no list of responses in the answer");
     SplitStatus status = split_responses(batch, params, &cursor, why);
     if (status != SPLIT_OK)
         return status;
     skip_rest(&cursor, inner);
     skip_rest(&cursor, outer);
     if (cursor.failed || cursor.at != cursor.end)
-        return broken(why, "the answer does not parse behind its responses");
+        return split_broken(why, "the answer does not parse behind its responses");
     return SPLIT_OK;
 }
 
-static SplitStatus refused(const BatcherParams *params, const Message *reply, char *why)
+SplitStatus split_refusal(Protocol protocol, const Message *reply, char why[SPLIT_WHY_SIZE])
 {
     Bytes text;
     int32_t code;
-    if (!exception_read(params->upstream.protocol, reply->body, &text, &code))
-        return broken(why, "an exception that does not parse");
+    if (!exception_read(protocol, reply->body, &text, &code))
+        return split_broken(why, "an exception that does not parse");
     snprintf(why, SPLIT_WHY_SIZE, "%s: %.*s", exception_code_name(code),
              (int)(text.len < 120 ? text.len : 120), (const char *)text.data);
-    return SPLIT_E_REFUSED;
+    return code == EXCEPTION_UNKNOWN_METHOD ? SPLIT_E_UNKNOWN : SPLIT_E_REFUSED;
 }
 
 SplitStatus split_envelope(Batch *batch, const BatcherParams *params, const Message *reply,
                            char why[SPLIT_WHY_SIZE])
 {
-    SplitStatus status = check_header(reply, params->method, batch->seqid, why);
+    SplitStatus status = split_check_header(reply, params->method, batch->seqid, why);
     if (status != SPLIT_OK)
         return status;
     if (reply->type == MESSAGE_EXCEPTION)
-        return refused(params, reply, why);
+        return split_refusal(params->upstream.protocol, reply, why);
     return split_result(batch, params, reply->body, why);
+}
+
+SplitStatus split_question(const BatcherParams *params, const Message *reply,
+                           char why[SPLIT_WHY_SIZE])
+{
+    if (reply->type == MESSAGE_EXCEPTION)
+        return split_refusal(params->upstream.protocol, reply, why);
+    if (reply->type != MESSAGE_REPLY ||
+        !bytes_equal(header_bare_name(reply->name), header_bare_name(params->method)))
+        return split_broken(why, "an answer to another question");
+    return split_check_body(params->upstream.protocol, reply->body, why);
 }
