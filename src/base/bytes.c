@@ -21,7 +21,7 @@ uint8_t *buffer_reserve(Buffer *buffer, size_t more)
         buffer->data = g_realloc(buffer->data, cap);
         buffer->cap = cap;
     }
-    return buffer->data + buffer->len;
+    return buffer->len > 0 ? buffer->data + buffer->len : buffer->data;
 }
 
 void buffer_append(Buffer *buffer, const void *data, size_t len)
@@ -38,4 +38,12 @@ void buffer_drop(Buffer *buffer, size_t len)
     buffer->len -= len;
     if (buffer->len > 0 && len > 0)
         memmove(buffer->data, buffer->data + len, buffer->len);
+}
+
+void bytes_printable(Bytes bytes, char *to, size_t size)
+{
+    size_t len = MIN(bytes.len, size - 1);
+    for (size_t i = 0; i < len; i++)
+        to[i] = (char)(bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '?');
+    to[len] = '\0';
 }

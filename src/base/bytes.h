@@ -30,6 +30,10 @@ void buffer_append(Buffer *buffer, const void *data, size_t len);
 /* Takes the first `len` bytes away. */
 void buffer_drop(Buffer *buffer, size_t len);
 
+/* Copies text from a peer for people: as much as fits, ending in NUL, with '?' for everything that
+ * is not printable ASCII, so that it is one line and valid UTF-8. */
+void bytes_printable(Bytes bytes, char *to, size_t size);
+
 #define BYTES_LITERAL(text) ((Bytes){(const uint8_t *)(text), sizeof(text) - 1})
 
 static inline Bytes bytes_from_string(const char *text)

@@ -59,7 +59,7 @@ typedef struct Counters {
     uint32_t pending_calls; /* read and not answered yet */
     uint64_t pending_bytes; /* their messages, as they came */
     Histogram batch_calls;
-    Histogram batch_wait_nsec; /* a batch's first call, from joining it to its sending */
+    Histogram batch_wait_nsec; /* a batch's first call, plain or not, from joining to sending */
     Histogram call_nsec;       /* from a call's last byte to its end */
-    Histogram upstream_nsec;   /* from a batch's sending to its answer */
+    Histogram upstream_nsec;   /* from the sending of a batch, or of plain calls, to an answer */
 } Counters;

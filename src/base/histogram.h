@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-enum { HISTOGRAM_BUCKETS = 4 * 62 };
+enum { HISTOGRAM_BUCKETS = 4 * 63 };
 
 typedef struct Histogram {
     uint64_t count, sum, max;
@@ -21,7 +21,7 @@ static inline unsigned histogram_bucket(uint64_t value)
     return 4 * shift + (unsigned)(value >> shift);
 }
 
-/* The smallest value that falls into a later bucket. */
+/* The smallest value that falls into a later bucket; 0 where there is none. */
 static inline uint64_t histogram_bucket_end(unsigned bucket)
 {
     if (bucket < 4)

@@ -16,11 +16,11 @@ typedef struct List {
 
 #define LIST_OWNER(link, Type, member) ((Type *)((char *)(link)-offsetof(Type, member)))
 
-#define LIST_EACH(list, link)                                                                   \
+#define LIST_EACH(list, link)                                                                      \
     for (ListLink *link = (list)->head.next; link != &(list)->head; link = link->next)
 
 /* The element at `link` may be removed by the body; its neighbours may not. */
-#define LIST_EACH_SAFE(list, link)                                                              \
+#define LIST_EACH_SAFE(list, link)                                                                 \
     for (ListLink *link = (list)->head.next, *link##_next = link->next; link != &(list)->head;     \
          link = link##_next, link##_next = link->next)
 

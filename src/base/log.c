@@ -6,12 +6,12 @@
 
 enum { LINE_MAX_SIZE = 1024, BURST = 10 };
 
-static _Atomic(LogSink) sink;
+static _Atomic(LogSink) current_sink;
 static _Atomic LogLevel threshold = LOG_LEVEL_INFO;
 
-void log_set_sink(LogSink to)
+void log_set_sink(LogSink sink)
 {
-    atomic_store(&sink, to);
+    atomic_store(&current_sink, sink);
 }
 
 void log_set_level(LogLevel level)
@@ -29,7 +29,7 @@ static void write_line(LogLevel level, unsigned held_back, const char *format, v
 
 static void write_line(LogLevel level, unsigned held_back, const char *format, va_list arguments)
 {
-    LogSink to = atomic_load(&sink);
+    LogSink to = atomic_load(&current_sink);
     if (to == NULL)
         return;
     char line[LINE_MAX_SIZE];

@@ -39,6 +39,14 @@ void batch_add(Batch *batch, Call *call)
     list_append(&batch->calls, &call->batch_link);
     batch->n_calls++;
     batch->bytes += call->size;
+    batch->wire_bytes += call_wire_size(call);
+}
+
+static void discount(Batch *batch, const Call *call)
+{
+    batch->n_calls--;
+    batch->bytes -= call->size;
+    batch->wire_bytes -= call_wire_size(call);
 }
 
 void batch_remove(Batch *batch, Call *call)
@@ -46,8 +54,13 @@ void batch_remove(Batch *batch, Call *call)
     check(call->batch == batch);
     list_remove(&call->batch_link);
     call->batch = NULL;
-    batch->n_calls--;
-    batch->bytes -= call->size;
+    discount(batch, call);
+}
+
+void batch_forget(Batch *batch, Call *call)
+{
+    discount(batch, call);
+    call_leave_batch(call);
 }
 
 const char *batch_reason_name(BatchReason reason)

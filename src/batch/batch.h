@@ -45,12 +45,14 @@ struct Batch {
     uint32_t n_followers;
     uint32_t n_unanswered; /* sent calls that have not ended */
     uint32_t n_lanes;
-    size_t bytes; /* messages as they came */
-    nsec_t since; /* its first call joined */
+    size_t bytes;      /* messages as they came */
+    size_t wire_bytes; /* at most, as they travel */
+    nsec_t since;      /* its first call joined */
     nsec_t sent;
     BatchState state;
     BatchReason reason;
-    bool plain;       /* its calls travel as they are, one after another */
+    bool plain; /* its calls travel as they are, one after another */
+    bool some_answered;
     int32_t seqid;    /* of the batch call, or of the first plain call: set when it is joined */
     Carrier *carrier; /* NULL until it is on a connection */
     Buffer answers;   /* native: the answers to the calls, spliced from the upstream's */
@@ -60,9 +62,15 @@ struct Batch {
 Batch *batch_new(Group *group, nsec_t now);
 void batch_free(Batch *batch); /* it must be empty, and in no list */
 
+/* A batch's length is an i32 on the wire. */
+enum { BATCH_MAX_WIRE_BYTES = INT32_MAX - 64 * 1024 };
+
 /* Puts `call` last, or takes it out (the call stays). */
 void batch_add(Batch *batch, Call *call);
 void batch_remove(Batch *batch, Call *call);
+
+/* Takes an ended call out for good. */
+void batch_forget(Batch *batch, Call *call);
 
 static inline BatchKind batch_kind(const Batch *batch)
 {

@@ -98,11 +98,17 @@ void batcher_leave_batch(Caller *caller)
 
 /* Waiting batches */
 
+/* A batch that was sent before and came back goes first among those of the same time. */
+static bool is_before(const Batch *batch, const Batch *other)
+{
+    return batch->since < other->since || (batch->since == other->since && batch->sent > 0);
+}
+
 void batcher_insert_waiting(Batcher *batcher, Batch *batch)
 {
     ListLink *position = batcher->waiting.head.prev;
     while (position != &batcher->waiting.head &&
-           LIST_OWNER(position, Batch, waiting_link)->since > batch->since)
+           is_before(batch, LIST_OWNER(position, Batch, waiting_link)))
         position = position->prev;
     list_insert_after(position, &batch->waiting_link);
 }
@@ -116,7 +122,8 @@ static void seal(Batch *batch, BatchReason reason)
 
 static bool fits(const Batcher *batcher, const Batch *batch, const Call *call)
 {
-    return batch->bytes + call->size <= batcher->params.max_bytes;
+    return batch->bytes + call->size <= batcher->params.max_bytes &&
+           batch->wire_bytes + call_wire_size(call) <= BATCH_MAX_WIRE_BYTES;
 }
 
 /* The batch of the call's group that takes it. */
@@ -216,13 +223,19 @@ static void insert_deadline(Batcher *batcher, Call *call)
     list_insert_after(position, &call->deadline_link);
 }
 
+/* By what the client sent and what is known of the method now. */
+static bool travels_oneway(const Call *call, const Method *method)
+{
+    return call->type == MESSAGE_ONEWAY || method->oneway || method->policy->oneway;
+}
+
 static void set_method(Batcher *batcher, Call *call)
 {
     Caller *caller = call->caller;
     Method *method = method_table_get(batcher->methods, call_name(call), caller->last_method);
     if (call->type == MESSAGE_ONEWAY)
         method_learn_oneway(method);
-    call->oneway = call->type == MESSAGE_ONEWAY || method->oneway || method->policy->oneway;
+    call->oneway = travels_oneway(call, method);
     call->method = caller->last_method = method;
 }
 
@@ -276,7 +289,7 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
     set_group(batcher, call);
     call->serial = batcher->n_submitted++;
     batcher->counters->pending_calls++;
-    batcher->counters->pending_bytes += call->size;
+    batcher->counters->pending_bytes += call_memory(call);
     if (call->form.protocol != batcher->params.upstream.protocol)
         batcher->counters->transcoded_calls++;
     if (caller->n_held > 0 || must_be_held(batcher, call)) {
@@ -287,6 +300,8 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
         batcher_place(batcher, call, now);
     }
     batcher_update_busy(batcher, caller);
+    if (caller->departed && !call->oneway)
+        batcher_end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
 }
 
 void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now)
@@ -386,6 +401,7 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         call->state = CALL_STATE_SENT;
+        call->oneway = travels_oneway(call, call->method);
         call->caller->n_waiting--;
         call->caller->n_sent++;
         batcher_update_busy(batcher, call->caller);
@@ -417,9 +433,7 @@ void batcher_drop_ended(Batch *batch, const Call *until)
         Call *call = LIST_OWNER(link, Call, batch_link);
         if (call == until || call->state != CALL_STATE_ENDED)
             break;
-        batch->n_calls--;
-        batch->bytes -= call->size;
-        call_leave_batch(call);
+        batch_forget(batch, call);
     }
 }
 

@@ -35,7 +35,8 @@ static void write_binary_request(Call *call, Bytes name, Bytes body)
     store_be32(to, (uint32_t)name.len);
     memcpy(to + 4, name.data, name.len);
     call->name_at = CALL_ROOM + 4;
-    memcpy(to + 4 + name.len + 4, body.data, body.len);
+    if (body.len > 0)
+        memcpy(to + 4 + name.len + 4, body.data, body.len);
 }
 
 static void write_compact_request(Call *call, Bytes name, Bytes body)
@@ -43,7 +44,8 @@ static void write_compact_request(Call *call, Bytes name, Bytes body)
     uint8_t *to = varint_write(call->bytes + CALL_ROOM, name.len);
     call->name_at = (size_t)(to - call->bytes);
     memcpy(to, name.data, name.len);
-    memcpy(to + name.len, body.data, body.len);
+    if (body.len > 0)
+        memcpy(to + name.len, body.data, body.len);
 }
 
 static Call *call_from(Caller *caller, Form client, Protocol upstream, const Message *message,
@@ -71,8 +73,10 @@ CallStatus call_new(Caller *caller, Form client, Form upstream, const Message *m
             body = (Bytes){transcoded.data, transcoded.len};
             break;
         case TRANSCODE_E_INVALID:
+            buffer_clear(&transcoded);
             return CALL_E_ARGUMENTS;
         case TRANSCODE_E_LIMIT:
+            buffer_clear(&transcoded);
             return CALL_E_TOO_LARGE;
         }
     }

@@ -33,6 +33,7 @@ typedef enum CallState {
 } CallState;
 
 enum {
+    CALL_MAX_SIZE = 1024 * 1024 * 1024, /* of arguments, in the upstream's protocol */
     CALL_ROOM = 16,
     CALL_SUFFIX_ROOM = 16,
 };
@@ -42,6 +43,7 @@ typedef struct CallAnswer {
     uint8_t *data; /* borrowed and writable: the message */
     size_t len;    /* 0: a Response without message */
     size_t header_size;
+    bool misnamed; /* a reply of another method's name */
     bool strict;
     bool prefixed; /* the four bytes before it are its length: what a framed client gets */
     MessageType type;
@@ -106,6 +108,17 @@ Call *call_new_refused(Caller *caller, Form client, const Message *message, Exce
  * the reply is set. */
 Bytes call_name(const Call *call);
 Bytes call_arguments(const Call *call);
+
+/* What it takes of the bound on pending bytes, and at most of a batch on the wire. */
+static inline size_t call_memory(const Call *call)
+{
+    return call->size > call->request_len ? call->size : call->request_len;
+}
+
+static inline size_t call_wire_size(const Call *call)
+{
+    return CALL_ROOM + call->request_len + CALL_SUFFIX_ROOM;
+}
 
 /* Renders the upstream's answer, or an error, as the reply, in the client's form. The answer's
  * bytes may be changed, and are borrowed. False when the answer cannot be transcoded into at most

@@ -25,7 +25,7 @@ typedef struct Caller {
     uint32_t n_held;
     uint32_t n_waiting; /* in a batch that is not sent */
     uint32_t n_sent;    /* in flight and not ended */
-    uint32_t lane;      /* in `batch`; 0 while it has one call there */
+    uint32_t lane;      /* in `batch`; 0 unless it has had several calls there */
     bool counted_busy;  /* in Batcher.n_busy */
     bool departed;
 } Caller;

@@ -31,13 +31,15 @@ void batcher_end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t 
 {
     leave_queues(batcher, call);
     call->state = CALL_STATE_ENDED;
+    if (call->type == MESSAGE_CALL && call->method->answers)
+        call->oneway = call->method->policy->oneway; /* it has answered since this was submitted */
     group_unref(call->group);
     call->group = NULL;
     batcher_update_busy(batcher, call->caller);
     Counters *counters = batcher->counters;
     counters->calls[outcome]++;
     counters->pending_calls--;
-    counters->pending_bytes -= call->size;
+    counters->pending_bytes -= call_memory(call);
     histogram_record(&counters->call_nsec, nsec_until(call->arrived, now));
     batcher->ops->call_ended(batcher->ops_data, call);
 }
@@ -116,14 +118,20 @@ static void deliver_answer(Batcher *batcher, Call *call, nsec_t now)
     }
     char text[ERROR_TEXT_SIZE];
     snprintf(text, sizeof text,
-             "thrift-batchd: the reply (%zu bytes) is larger than max_message_size (%zu bytes)",
-             call->answer.len, params->max_message_size);
+             "thrift-batchd: the reply is larger than max_message_size (%zu bytes)",
+             params->max_message_size);
     batcher_fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
 }
 
-void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
+static void answer_call(Batcher *batcher, Call *call, nsec_t now)
 {
     check(call->state == CALL_STATE_SENT);
+    call->batch->some_answered = true;
+    if (call->answer.misnamed) {
+        batcher_fail_call(batcher, call, CALL_OUTCOME_ERROR,
+                          "thrift-batchd: the upstream's reply names another method", now);
+        return;
+    }
     if (call->answer.len == 0) {
         end_without_answer(batcher, call, now);
         return;
@@ -143,8 +151,14 @@ static void answer_calls(Batcher *batcher, List *calls, nsec_t now)
     LIST_EACH (calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         if (call->state == CALL_STATE_SENT)
-            batcher_answer_call(batcher, call, now);
+            answer_call(batcher, call, now);
     }
+}
+
+void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
+{
+    histogram_record(&batcher->counters->upstream_nsec, nsec_until(call->batch->sent, now));
+    answer_call(batcher, call, now);
 }
 
 void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now)
@@ -191,15 +205,15 @@ void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t no
     dedupe_undo(batch);
     LIST_EACH_SAFE (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state == CALL_STATE_SENT && call->caller->departed && !call->oneway)
+            batcher_end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
         if (call->state == CALL_STATE_SENT && call->attempts >= batcher->params.retries)
             batcher_fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
         if (call->state == CALL_STATE_SENT) {
             unsend_call(batcher, call);
             continue;
         }
-        batch->n_calls--;
-        batch->bytes -= call->size;
-        call_leave_batch(call);
+        batch_forget(batch, call);
     }
     if (batch->n_calls == 0) {
         batcher_finish(batcher, batch, now);

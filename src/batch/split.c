@@ -8,6 +8,8 @@
 #include "wire/header.h"
 #include "wire/scan.h"
 
+enum { NAME_SIZE = 48, EXCEPTION_TEXT_SIZE = 120 };
+
 SplitStatus split_broken(char why[SPLIT_WHY_SIZE], const char *format, ...)
 {
     va_list arguments;
@@ -29,21 +31,33 @@ static const char *message_type_name(MessageType type)
     return names[type];
 }
 
-/* Whether a message is the reply to the call that was sent with that name and sequence id. */
-SplitStatus split_check_header(const Message *reply, Bytes sent_name, int32_t seqid,
-                               char why[SPLIT_WHY_SIZE])
+static bool names_match(Bytes reply_name, Bytes sent_name)
+{
+    return bytes_equal(reply_name, sent_name) ||
+           bytes_equal(reply_name, header_bare_name(sent_name));
+}
+
+/* Whether a message is a reply with that sequence id. */
+static SplitStatus check_reply(const Message *reply, int32_t seqid, char *why)
 {
     if (reply->type != MESSAGE_REPLY && reply->type != MESSAGE_EXCEPTION)
         return split_broken(why, "a message of type %s instead of a reply",
                             message_type_name(reply->type));
     if (reply->seqid != seqid)
         return split_broken(why, "sequence id %d where %d was due", reply->seqid, seqid);
-    Bytes name = header_bare_name(reply->name), due = header_bare_name(sent_name);
-    if (!bytes_equal(name, due))
-        return split_broken(why, "a reply of method '%.*s' where '%.*s' was due",
-                            (int)(name.len < 40 ? name.len : 40), (const char *)name.data,
-                            (int)(due.len < 40 ? due.len : 40), (const char *)due.data);
     return SPLIT_OK;
+}
+
+SplitStatus split_check_header(const Message *reply, Bytes sent_name, int32_t seqid,
+                               char why[SPLIT_WHY_SIZE])
+{
+    SplitStatus status = check_reply(reply, seqid, why);
+    if (status != SPLIT_OK || names_match(reply->name, sent_name))
+        return status;
+    char name[NAME_SIZE], due[NAME_SIZE];
+    bytes_printable(reply->name, name, sizeof name);
+    bytes_printable(sent_name, due, sizeof due);
+    return split_broken(why, "a reply of method '%s' where '%s' was due", name, due);
 }
 
 SplitStatus split_check_body(Protocol protocol, Bytes body, char why[SPLIT_WHY_SIZE])
@@ -98,6 +112,8 @@ SplitStatus split_single(Batch *batch, Call *due, const BatcherParams *params, c
     return set_answer(call, params, reply, framed, why);
 }
 
+/* The position proves whose reply it is; a name that the server could not give back as it was
+ * (bytes that are no UTF-8, say) is the one call's trouble, not the batch's. */
 static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes bytes,
                                  int32_t position, char *why)
 {
@@ -107,11 +123,13 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
         HEADER_OK)
         return split_broken(why, "the response at position %d is no Thrift message", position);
     message.body = (Bytes){bytes.data + header_len, bytes.len - header_len};
-    SplitStatus status = split_check_header(&message, call_name(call), position, why);
+    SplitStatus status = check_reply(&message, position, why);
     if (status != SPLIT_OK)
         return status;
     bool prefixed = params->upstream.protocol == PROTOCOL_BINARY;
-    return set_answer(call, params, &message, prefixed, why);
+    status = set_answer(call, params, &message, prefixed, why);
+    call->answer.misnamed = !names_match(message.name, call_name(call));
+    return status;
 }
 
 /* One Response { 1: optional binary message }. Fields of later versions are skipped. */
@@ -121,10 +139,12 @@ static Bytes read_response(Cursor *cursor)
     int16_t id, saved = cursor_enter_struct(cursor);
     ThriftType type;
     while ((type = cursor_field(cursor, &id)) != THRIFT_STOP) {
-        if (id == 1 && type == THRIFT_STRING)
+        if (id != 1)
+            cursor_skip(cursor, type, false);
+        else if (type == THRIFT_STRING)
             message = cursor_string(cursor);
         else
-            cursor_skip(cursor, type, false);
+            cursor->failed = true;
     }
     cursor_leave_struct(cursor, saved);
     return message;
@@ -205,10 +225,12 @@ SplitStatus split_refusal(Protocol protocol, const Message *reply, char why[SPLI
 {
     Bytes text;
     int32_t code;
-    if (!exception_read(protocol, reply->body, &text, &code))
+    if (split_check_body(protocol, reply->body, why) != SPLIT_OK ||
+        !exception_read(protocol, reply->body, &text, &code))
         return split_broken(why, "an exception that does not parse");
-    snprintf(why, SPLIT_WHY_SIZE, "%s: %.*s", exception_code_name(code),
-             (int)(text.len < 120 ? text.len : 120), (const char *)text.data);
+    char printable[EXCEPTION_TEXT_SIZE];
+    bytes_printable(text, printable, sizeof printable);
+    snprintf(why, SPLIT_WHY_SIZE, "%s: %s", exception_code_name(code), printable);
     return code == EXCEPTION_UNKNOWN_METHOD ? SPLIT_E_UNKNOWN : SPLIT_E_REFUSED;
 }
 

@@ -116,7 +116,7 @@ bool value_parse_duration(const char *text, const ValueRule *rule, void *target,
 
 bool value_parse_size(const char *text, const ValueRule *rule, void *target, GError **error)
 {
-    uint64_t value;
+    uint64_t value = 0;
 
     if (!parse_number(text, &size, rule, &value, error))
         return false;
@@ -128,7 +128,7 @@ bool value_parse_size(const char *text, const ValueRule *rule, void *target, GEr
 
 bool value_parse_count(const char *text, const ValueRule *rule, void *target, GError **error)
 {
-    uint64_t value;
+    uint64_t value = 0;
 
     if (!parse_number(text, &count, rule, &value, error))
         return false;

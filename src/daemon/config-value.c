@@ -56,7 +56,7 @@ bool value_parse_choice(const char *text, const ValueRule *rule, void *target, G
 bool value_parse_bool(const char *text, const ValueRule *rule, void *target, GError **error)
 {
     static const ValueChoice choices[] = {{"yes", true}, {"no", false}, {NULL, 0}};
-    int value;
+    int value = 0;
     (void)rule;
 
     if (!find_choice(text, choices, &value, error))

@@ -31,7 +31,7 @@ ValueParser value_parse_size;     /* size_t */
 ValueParser value_parse_count;    /* uint32_t */
 ValueParser value_parse_mode;     /* mode_t, octal */
 
-char *value_format_duration(uint64_t duration); /* owned by the caller */
+char *value_format_duration(uint64_t value); /* owned by the caller */
 
 /* config-value.c */
 ValueParser value_parse_bool;             /* bool */

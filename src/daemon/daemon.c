@@ -3,6 +3,7 @@
 #include <glib.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
 #include "base/check.h"
@@ -80,8 +81,29 @@ static int run(Daemon *daemon)
     worker_run(daemon->worker);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
+    signal(SIGTERM, SIG_IGN); /* the status is decided */
+    signal(SIGINT, SIG_IGN);
     log_summary(worker_counters(daemon->worker));
     return daemon->cut_short ? EXIT_FAILED : EXIT_OK;
+}
+
+/* Descriptors besides those of clients and upstream connections: log, events, listeners. */
+enum { SPARE_DESCRIPTORS = 64 };
+
+/* The soft limit of descriptors is often 1024; the hard one is the administrator's word. */
+static void raise_descriptor_limit(const Config *config)
+{
+    const UpstreamConfig *upstream = &config->upstream;
+    rlim_t need = config->client.max_clients + SPARE_DESCRIPTORS +
+                  (rlim_t)upstream->servers->len * upstream->connections;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+        return;
+    limit.rlim_cur = MIN(need, limit.rlim_max);
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < need)
+        log_warning("max_clients = %u needs %llu descriptors, the limit is %llu (LimitNOFILE=)",
+                    config->client.max_clients, (unsigned long long)need,
+                    (unsigned long long)limit.rlim_cur);
 }
 
 static int serve(const Config *config)
@@ -89,6 +111,7 @@ static int serve(const Config *config)
     stderr_log_install();
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit(config);
     g_auto(GStrv) without_effect = config_without_effect(config);
     for (char **line = without_effect; *line != NULL; line++)
         log_warning("%s", *line);

@@ -40,9 +40,16 @@ static void resume_clients(void *data)
     List due;
     move_all(&set->resuming, &due);
     ListLink *link;
-    while ((link = list_first(&due)) != NULL) {
+    while ((link = list_first(&due)) != NULL && !client_set_at_bound(set)) {
         list_remove(link);
         client_resume(LIST_OWNER(link, Client, resume_link));
+    }
+    if (link == NULL)
+        return;
+    set->at_bound = true; /* the others go first next time */
+    while ((link = list_last(&due)) != NULL) {
+        list_remove(link);
+        list_insert_after(&set->resuming.head, link);
     }
 }
 

@@ -57,7 +57,7 @@ static bool may_take(Client *client)
  * spin. */
 static short wanted_events(const Client *client, bool reads)
 {
-    short writes = client->output > 0 ? EV_WRITE : 0;
+    short writes = client->blocked ? EV_WRITE : 0;
     switch (client->state) {
     case CLIENT_STATE_OPEN:
         return EV_READ | writes;
@@ -144,6 +144,7 @@ static void drop_replies(Client *client)
     while ((link = list_first(&client->replies)) != NULL)
         call_leave_caller(LIST_OWNER(link, Call, caller_link));
     client->output = client->written = 0;
+    client->blocked = false;
 }
 
 /* Calls that have ended and wait for an earlier one's reply. */
@@ -170,9 +171,10 @@ static void depart(Client *client)
 /* Bytes left unread would make the kernel reset the connection, and with it the last reply. */
 static void discard_unread(Client *client)
 {
+    uint8_t sink[4096]; /* not the loop's buffer: replies that are being written borrow it */
     shutdown(client->fd, SHUT_WR);
-    ssize_t len = read(client->fd, client->set->loop->read_buffer, LOOP_READ_SIZE);
-    (void)len;
+    for (int i = 0; i < 16 && read(client->fd, sink, sizeof sink) > 0; i++)
+        ;
 }
 
 void client_close(Client *client)
@@ -236,7 +238,7 @@ static void queue_reply(Client *client, Call *call)
     list_remove(&call->caller_link);
     list_append(&client->replies, &call->caller_link);
     client->output += reply_size(call);
-    if (client->events & EV_WRITE)
+    if (client->blocked)
         call_own_reply(call);
     mark_dirty(client);
 }
@@ -324,14 +326,17 @@ static void take_written(Client *client, size_t len)
 /* False when the connection broke; the client is closed then. */
 static bool write_replies(Client *client)
 {
+    client->blocked = false;
     while (client->output > 0) {
         struct iovec iovecs[WRITE_IOVECS];
         struct msghdr message = {.msg_iov = iovecs};
         message.msg_iovlen = gather_replies(client, iovecs);
         ssize_t len = sendmsg(client->fd, &message, MSG_NOSIGNAL);
         if (len < 0) {
-            if (errno == EAGAIN || errno == EINTR)
+            if (errno == EAGAIN || errno == EINTR) {
+                client->blocked = true;
                 return true;
+            }
             client_close(client);
             return false;
         }
@@ -353,7 +358,7 @@ void client_flush(Client *client)
 {
     if (client->state == CLIENT_STATE_CLOSED)
         return;
-    if (!(client->events & EV_WRITE) && !write_replies(client))
+    if (!client->blocked && !write_replies(client))
         return;
     LIST_EACH (&client->replies, link)
         call_own_reply(LIST_OWNER(link, Call, caller_link));
@@ -366,6 +371,8 @@ void client_flush(Client *client)
         client_close(client);
     else
         update(client);
+    if (client->set->draining && client->caller.n_calls == 0)
+        loop_defer(client->set->loop, client->set->dispatch);
 }
 
 /* Calls */
@@ -376,20 +383,40 @@ static void refuse(Client *client, const Message *message, ExceptionCode code, c
     client_set_deliver(client->set, call);
 }
 
+/* Arguments that do not parse: earlier calls are answered, then this one, then it is closed. */
+static void reject_arguments(Client *client, const Message *message)
+{
+    client->set->counters->client_errors[CLIENT_ERROR_PROTOCOL]++;
+    if (client->state == CLIENT_STATE_LEAVING) {
+        client_close(client);
+        return;
+    }
+    set_state(client, CLIENT_STATE_CLOSING);
+    if (message->type != MESSAGE_ONEWAY)
+        refuse(client, message, EXCEPTION_PROTOCOL_ERROR,
+               "thrift-batchd: the arguments of this call do not parse");
+    mark_dirty(client);
+}
+
 static void submit(Client *client, const Message *message)
 {
     ClientSet *set = client->set;
     const BatcherParams *params = batcher_params(set->batcher);
     nsec_t now = loop_now(set->loop);
     Call *call;
-    switch (call_new(&client->caller, client->form, params->upstream, message,
-                     set->params.max_pending_bytes, now, &call)) {
+    size_t max_size = MIN(set->params.max_pending_bytes, (size_t)CALL_MAX_SIZE);
+    switch (
+        call_new(&client->caller, client->form, params->upstream, message, max_size, now, &call)) {
     case CALL_OK:
         batcher_submit(set->batcher, call, now);
         loop_defer(set->loop, set->dispatch);
         return;
     case CALL_E_ARGUMENTS:
+        reject_arguments(client, message);
+        return;
     case CALL_E_TOO_LARGE:
+        if (message->type == MESSAGE_ONEWAY)
+            return;
         refuse(client, message, EXCEPTION_INTERNAL_ERROR,
                "thrift-batchd: the arguments are too large in the upstream's protocol");
         return;
@@ -401,7 +428,7 @@ static void take_message(Client *client, const Message *message)
     ClientSet *set = client->set;
     client->active = loop_now(set->loop);
     bool is_call = message->type == MESSAGE_CALL || message->type == MESSAGE_ONEWAY;
-    if (client->state == CLIENT_STATE_LEAVING && message->type != MESSAGE_ONEWAY)
+    if (client->state == CLIENT_STATE_LEAVING && !is_call)
         return;
     if (!is_call) {
         set->counters->client_errors[CLIENT_ERROR_MESSAGE_TYPE]++;
@@ -409,7 +436,7 @@ static void take_message(Client *client, const Message *message)
                "thrift-batchd: a client sends CALL or ONEWAY, not REPLY or EXCEPTION");
     } else if (!set->draining) {
         submit(client, message);
-    } else if (message->type == MESSAGE_CALL) {
+    } else if (message->type == MESSAGE_CALL && client->state != CLIENT_STATE_LEAVING) {
         refuse(client, message, EXCEPTION_INTERNAL_ERROR, "thrift-batchd: shutting down");
     }
 }
@@ -424,20 +451,6 @@ static void describe_garbage(Bytes bytes, char *text, size_t size)
     for (size_t i = 0; i < n; i++)
         text[at++] = (char)(bytes.data[i] >= 0x20 && bytes.data[i] < 0x7f ? bytes.data[i] : '.');
     snprintf(text + at, size - (size_t)at, "\"");
-}
-
-/* Arguments that do not parse: earlier calls are answered, then this one, then it is closed. */
-static void reject_arguments(Client *client, const Message *message)
-{
-    client->set->counters->client_errors[CLIENT_ERROR_PROTOCOL]++;
-    if (client->state == CLIENT_STATE_LEAVING) {
-        client_close(client);
-        return;
-    }
-    set_state(client, CLIENT_STATE_CLOSING);
-    refuse(client, message, EXCEPTION_PROTOCOL_ERROR,
-           "thrift-batchd: the arguments of this call do not parse");
-    mark_dirty(client);
 }
 
 static void reject(Client *client, FrameStatus status, Bytes window, const Message *message)
@@ -538,6 +551,8 @@ static void take_bytes(Client *client, Bytes bytes)
 static void read_bytes(Client *client)
 {
     Loop *loop = client->set->loop;
+    if (client->stalled) /* first what was read before; client_resume() follows */
+        return;
     ssize_t len = read(client->fd, loop->read_buffer, LOOP_READ_SIZE);
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return;

@@ -47,6 +47,7 @@ typedef struct Client {
     nsec_t active;    /* its latest whole message or reply */
     int fd;
     short events; /* that `event` waits for */
+    bool blocked; /* the socket has taken less than it was given: waits for EV_WRITE */
     bool stalled; /* `partial` may hold whole messages that could not be taken yet */
     Form form;
     ClientState state;

@@ -33,14 +33,18 @@ static bool set_listen_error(GError **error, const Address *address, const char 
     int code = errno;
     char text[ADDRESS_TEXT_SIZE];
     address_format(&address->sockaddr, address->len, text);
-    g_set_error(error, G_FILE_ERROR, g_file_error_from_errno(code), "cannot listen on %s: %s: %s",
-                text, what, g_strerror(code));
+    g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(code),
+                "cannot listen on %s: %s: %s", text, what, g_strerror(code));
     return false;
 }
 
-/* Whether nobody serves the unix socket any more. */
+/* Whether there is a unix socket that nobody serves any more. */
 static bool unix_socket_is_stale(const Address *address)
 {
+    const struct sockaddr_un *name = (const struct sockaddr_un *)&address->sockaddr;
+    struct stat status;
+    if (lstat(name->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode))
+        return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return false;

@@ -61,7 +61,8 @@ static void run_tasks(Loop *loop)
 void loop_run(Loop *loop)
 {
     while (!loop->stopping) {
-        int flags = list_empty(&loop->tasks) ? EVLOOP_ONCE : EVLOOP_NONBLOCK;
+        /* NONBLOCK alone would go on for as long as anything is ready, without the tasks. */
+        int flags = list_empty(&loop->tasks) ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK;
         loop->now = 0;
         check(event_base_loop(loop->base, flags) >= 0);
         run_tasks(loop);

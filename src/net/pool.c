@@ -2,12 +2,28 @@
 
 #include "base/check.h"
 
+#define CONNECTING_PAUSE (100 * NSEC_PER_MSEC)
+
 static void release_slots(void *data)
 {
     Pool *pool = data;
     ListLink *link;
     while ((link = list_first(&pool->closed)) != NULL)
         slot_free(LIST_OWNER(link, Slot, server_link));
+}
+
+static void end_connecting_pause(void *data)
+{
+    Pool *pool = data;
+    loop_defer(pool->loop, pool->dispatch);
+}
+
+void pool_pause_connecting(Pool *pool, const Server *server, int code)
+{
+    nsec_t now = loop_now(pool->loop);
+    log_limited(&pool->log_limit, now, LOG_LEVEL_ERROR,
+                "cannot open another connection to server %s: %s", server->name, g_strerror(code));
+    loop_timer_set(&pool->connecting_pause, now + CONNECTING_PAUSE);
 }
 
 void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batcher,
@@ -25,6 +41,7 @@ void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batche
     list_init(&pool->closed);
     list_init(&pool->abandoned);
     loop_task_init(&pool->release, release_slots, pool);
+    loop_timer_init(&pool->connecting_pause, loop, end_connecting_pause, pool);
 }
 
 void pool_clear(Pool *pool)
@@ -33,6 +50,7 @@ void pool_clear(Pool *pool)
     release_slots(pool);
     LIST_EACH_SAFE (&pool->servers, link)
         server_free(LIST_OWNER(link, Server, pool_link));
+    loop_timer_clear(&pool->connecting_pause);
     g_free(pool->iovecs);
     pool->iovecs = NULL;
 }
@@ -75,7 +93,7 @@ static void open_slot(Pool *pool, SlotKind kind)
         if (server->state == SERVER_STATE_UP && fit && server_may_open_slot(server, kind))
             best = less_loaded(best, server);
     }
-    if (best != NULL)
+    if (best != NULL && pool->connecting_pause.at == NSEC_NEVER)
         server_open_slot(best, kind);
 }
 
@@ -180,8 +198,10 @@ void pool_drop_abandoned(Pool *pool)
     while ((link = list_first(&pool->abandoned)) != NULL) {
         Slot *slot = LIST_OWNER(link, Slot, abandoned_link);
         Server *server = slot->server;
+        bool some_answered = slot->batch->some_answered;
         slot_close(slot, "");
-        server_failed(server, SERVER_FAILURE_TIMEOUT, "no answer within call_timeout");
+        if (!some_answered)
+            server_failed(server, SERVER_FAILURE_TIMEOUT, "no answer within call_timeout");
     }
 }
 

@@ -34,6 +34,8 @@ struct Pool {
     List closed;    /* Slot.server_link: to be freed */
     List abandoned; /* Slot.abandoned_link */
     LoopTask release;
+    LoopTimer connecting_pause; /* set: this side lacks what a connection needs */
+    LogLimit log_limit;
     struct iovec *iovecs;
     size_t n_iovecs;
     char latest_failure[256]; /* of any server, for the text of errors */
@@ -56,6 +58,9 @@ void pool_drop_abandoned(Pool *pool);
 
 /* Closes every connection; batches in flight fail with `text`. */
 void pool_close(Pool *pool, const char *text);
+
+/* No further connections for a moment: the process has no descriptors left, or the like. */
+void pool_pause_connecting(Pool *pool, const Server *server, int code);
 
 /* Room for `n` iovecs, valid until the next call. */
 struct iovec *pool_iovecs(Pool *pool, size_t n);

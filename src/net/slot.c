@@ -222,16 +222,32 @@ static int start_connecting(const Address *address)
     return -1;
 }
 
+/* The fault is on this side: descriptors or memory are short, or a unix socket's backlog is full.
+ */
+static bool is_shortage(int code)
+{
+    return code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM || code == EAGAIN;
+}
+
+static void could_not_connect(Server *server, int code)
+{
+    if (server->state == SERVER_STATE_UP && is_shortage(code)) {
+        pool_pause_connecting(server->pool, server, code);
+        return;
+    }
+    char why[WHY_SIZE];
+    snprintf(why, sizeof why, "cannot connect: %s", g_strerror(code));
+    server_failed(server, SERVER_FAILURE_CONNECT, why);
+}
+
 Slot *slot_new(Server *server, SlotKind kind)
 {
+    Pool *pool = server->pool;
     int fd = start_connecting(&server->address);
     if (fd < 0) {
-        char why[WHY_SIZE];
-        snprintf(why, sizeof why, "cannot connect: %s", g_strerror(errno));
-        server_failed(server, SERVER_FAILURE_CONNECT, why);
+        could_not_connect(server, errno);
         return NULL;
     }
-    Pool *pool = server->pool;
     Slot *slot = g_new0(Slot, 1);
     slot->server = server;
     slot->kind = kind;

@@ -30,6 +30,22 @@ def time_limit():
     signal.alarm(0)
 
 
+_figures = []
+
+
+@pytest.fixture
+def figure(request):
+    """Takes down what a test has measured, to be printed at the end of the run."""
+    return lambda text: _figures.append(f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _figures:
+        terminalreporter.section("figures")
+        for text in _figures:
+            terminalreporter.write_line(text)
+
+
 @pytest.fixture
 def bench(tmp_path):
     bench = harness.Bench(tmp_path)

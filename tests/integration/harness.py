@@ -95,6 +95,7 @@ class Process:
         self.popen = subprocess.Popen(
             [*WITH_PARENT, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={**os.environ, **(environment or {})})
+        self.signals = []
         self.out = Lines(self.popen.stdout)
         self.log = Lines(self.popen.stderr)
 
@@ -106,6 +107,7 @@ class Process:
         return self.popen.poll() is None
 
     def signal(self, number):
+        self.signals.append(number)
         self.popen.send_signal(number)
 
     def wait(self, timeout=PATIENCE):
@@ -200,7 +202,7 @@ class Daemon(Process):
 
     def end(self):
         """Drains the daemon and checks how it ended."""
-        if self.running():
+        if self.running() and not self.signals:  # a second one would cut its end short
             self.signal(signal.SIGTERM)
         status = self.wait(60)
         log = self.log.text()

@@ -33,7 +33,7 @@ def spent(upstream, load):
 
 @pytest.mark.parametrize("batch,cost", ((WINDOW, 0), (ADAPTIVE, 1000)), ids=("window", "adaptive"))
 @pytest.mark.parametrize("servers", (1, 2))
-def test_a_tenth_of_the_messages(bench, batch, cost, servers):
+def test_a_tenth_of_the_messages(bench, batch, cost, servers, figure):
     """The daemon's promise, from the issue: right replies, few connections, few messages."""
     connections = 4
     upstreams = [bench.upstream("--message-cost-us", str(cost)) for _ in range(servers)]
@@ -45,6 +45,8 @@ def test_a_tenth_of_the_messages(bench, batch, cost, servers):
     messages = sum(b.messages - a.messages - 1 for a, b in zip(before, after))
     calls = sum(b.calls - a.calls - 1 for a, b in zip(before, after))
     assert calls == CALLS
+    figure(f"{CALLS} calls of {CONNECTIONS} clients in {messages} messages; replies (right, wrong,"
+           f" missing) {replies(result)}")
     assert messages <= CALLS / 10, f"{messages} messages for {CALLS} calls"
     for counters in after:
         assert counters.connectionsMost <= connections + 1, "and our own that asks for them"
@@ -106,8 +108,8 @@ def test_c_clients(bench, upstream, transport, protocol):
 
 # --- batches that can be counted ------------------------------------------------------------------
 
-LONG = {"flush": "window", "window": "10s"}  # nothing goes because it is over
-PATIENT = {"call_timeout": "20s"}
+LONG = {"flush": "window", "window": "1min"}  # nothing goes because it is over
+PATIENT = {"call_timeout": "2min"}
 
 
 def introduced(bench, daemon, count):
@@ -162,7 +164,7 @@ def test_sequence_ids_and_lanes(bench):
     assert [call.seqid for call in calls_of(batch)] == [0, 1, 2, 3]
     _, requests = dict((number, value) for number, _, value in batch.value(1))[1]
     fields = [{number: value for number, _, value in request} for request in requests]
-    assert all(0 < request[2] <= 20_000 for request in fields), "timeoutMs"
+    assert all(0 < request[2] <= 120_000 for request in fields), "timeoutMs"
     lanes = [request.get(3) for request in fields]
     assert lanes[0] is not None and lanes[:3] == [lanes[0]] * 3
     assert lanes[3] is None

@@ -282,8 +282,8 @@ FAULTS = (one_too_few, one_too_many, shuffled, same_sequence_ids, calls_for_answ
 def test_a_wrong_answer(bench, fault, protocol):
     """All calls of the broken batch get the error, and the next ones their own right answers."""
     upstream = Scripted(bench)
-    daemon = bench.daemon(upstream, upstream=FORGIVING | {"call_timeout": "20s"},
-                          batch={"flush": "window", "window": "10s", "min_calls": 1})
+    daemon = bench.daemon(upstream, upstream=FORGIVING | {"call_timeout": "2min"},
+                          batch={"flush": "window", "window": "1min", "min_calls": 1})
     taking = functools.partial(wire.take, protocol=protocol, transport=wire.FRAMED)
     raws = [bench.connect(daemon) for _ in range(4)]
 

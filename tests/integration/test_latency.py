@@ -41,7 +41,7 @@ def one_round(direct, proxied):
 
 
 @pytest.mark.parametrize("flush", ("adaptive", "window"))
-def test_a_lone_client(bench, upstream, flush, record_property):
+def test_a_lone_client(bench, upstream, flush, figure):
     """A window of 20 ms would show at once if anything waited for it."""
     daemon = bench.daemon(upstream, batch={"flush": flush, "window": "20ms"})
     direct, proxied = bench.connect(upstream), bench.connect(daemon)
@@ -49,10 +49,9 @@ def test_a_lone_client(bench, upstream, flush, record_property):
     rounds = []
     for _ in range(ROUNDS):
         rounds.append(one_round(direct, proxied))
-        if min(b - a for a, b in rounds) <= ALLOWED:
+        if len(rounds) >= 3 and min(b - a for a, b in rounds) <= ALLOWED:
             break
     best = min(rounds, key=lambda pair: pair[1] - pair[0])
     text = "direct %.0f us, through the daemon %.0f us" % (best[0] * 1e6, best[1] * 1e6)
-    record_property("p50", text)
-    print(text)
+    figure("p50 " + text)
     assert best[1] - best[0] <= ALLOWED, text

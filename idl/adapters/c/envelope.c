@@ -113,13 +113,11 @@ static gboolean read_request_field(ThriftProtocol *in, ThriftType type, gint16 i
     return envelope_skip(in, type, LEVEL_REQUEST + 1, error);
 }
 
-static gboolean read_request(ThriftProtocol *in, EnvelopeCall *call, GError **error)
+static gboolean read_request_fields(ThriftProtocol *in, EnvelopeCall *call, gboolean *has_message,
+                                    GError **error)
 {
-    gboolean has_message = FALSE;
     char *name = NULL;
 
-    if (thrift_protocol_read_struct_begin(in, &name, error) < 0)
-        return FALSE;
     for (;;) {
         ThriftType type = T_STOP;
         gint16 id = 0;
@@ -127,12 +125,28 @@ static gboolean read_request(ThriftProtocol *in, EnvelopeCall *call, GError **er
         if (thrift_protocol_read_field_begin(in, &name, &type, &id, error) < 0)
             return FALSE;
         if (type == T_STOP)
-            break;
-        if (!read_request_field(in, type, id, call, &has_message, error) ||
+            return TRUE;
+        if (!read_request_field(in, type, id, call, has_message, error) ||
             thrift_protocol_read_field_end(in, error) < 0)
             return FALSE;
     }
-    if (thrift_protocol_read_struct_end(in, error) < 0)
+}
+
+/* A struct that was begun is ended on failure too: the compact protocol keeps memory for it. */
+static gboolean end_struct(ThriftProtocol *in, gboolean ok, GError **error)
+{
+    gboolean ended = thrift_protocol_read_struct_end(in, ok ? error : NULL) >= 0;
+
+    return ok && ended;
+}
+
+static gboolean read_request(ThriftProtocol *in, EnvelopeCall *call, GError **error)
+{
+    gboolean has_message = FALSE;
+    char *name = NULL;
+
+    if (thrift_protocol_read_struct_begin(in, &name, error) < 0 ||
+        !end_struct(in, read_request_fields(in, call, &has_message, error), error))
         return FALSE;
     return has_message || fail_broken(error, "a request of the batch has no message");
 }
@@ -173,14 +187,15 @@ static gboolean read_requests(ThriftProtocol *in, const EnvelopeLimits *limits, 
     return thrift_protocol_read_list_end(in, error) >= 0;
 }
 
-/* A struct of which only field 1 is known: the arguments of executeBatch, around a BatchRequest. */
 static gboolean read_wrapper(ThriftProtocol *in, guint level, const EnvelopeLimits *limits,
-                             GArray *calls, gboolean *found, GError **error, GError **ret_limit)
+                             GArray *calls, gboolean *found, GError **error, GError **ret_limit);
+
+static gboolean read_wrapper_fields(ThriftProtocol *in, guint level, const EnvelopeLimits *limits,
+                                    GArray *calls, gboolean *found, GError **error,
+                                    GError **ret_limit)
 {
     char *name = NULL;
 
-    if (thrift_protocol_read_struct_begin(in, &name, error) < 0)
-        return FALSE;
     for (;;) {
         ThriftType type = T_STOP;
         gint16 id = 0;
@@ -189,7 +204,7 @@ static gboolean read_wrapper(ThriftProtocol *in, guint level, const EnvelopeLimi
         if (thrift_protocol_read_field_begin(in, &name, &type, &id, error) < 0)
             return FALSE;
         if (type == T_STOP)
-            return thrift_protocol_read_struct_end(in, error) >= 0;
+            return TRUE;
         if (level == LEVEL_ARGUMENTS && id == 1 && type == T_STRUCT) {
             ok = read_wrapper(in, LEVEL_BATCH, limits, calls, found, error, ret_limit);
         } else if (level == LEVEL_BATCH && id == 1 && type == T_LIST) {
@@ -201,6 +216,18 @@ static gboolean read_wrapper(ThriftProtocol *in, guint level, const EnvelopeLimi
         if (!ok || thrift_protocol_read_field_end(in, error) < 0)
             return FALSE;
     }
+}
+
+/* A struct of which only field 1 is known: the arguments of executeBatch, around a BatchRequest. */
+static gboolean read_wrapper(ThriftProtocol *in, guint level, const EnvelopeLimits *limits,
+                             GArray *calls, gboolean *found, GError **error, GError **ret_limit)
+{
+    char *name = NULL;
+
+    if (thrift_protocol_read_struct_begin(in, &name, error) < 0)
+        return FALSE;
+    return end_struct(in, read_wrapper_fields(in, level, limits, calls, found, error, ret_limit),
+                      error);
 }
 
 EnvelopeStatus envelope_read(ThriftProtocol *in, const EnvelopeLimits *limits, GArray **ret_calls,

@@ -122,6 +122,7 @@ Test(method, whose_name_is_too_long_is_not_kept)
     cr_assert_neq(other, method);
     cr_assert_null(other->group->name);
     assert_learns_nothing(other);
+    cr_assert_null(method_table_get(table, BYTES_LITERAL(""), method)->group->name);
 
     name[METHOD_NAME_MAX] = '\0';
     Method *kept = get(table, name);

@@ -95,6 +95,24 @@ Test(strict_order, calls_behind_a_full_batch_wait_until_it_is_over)
     scenario_end(scenario);
 }
 
+/* The full batch has not even been sent. */
+Test(strict_order, a_call_never_joins_another_batch_than_its_client_s_earlier_ones)
+{
+    BatcherParams params = scenario_params();
+    params.max_calls = 2;
+    Scenario *scenario = scenario_new(params);
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    client_calls(b, "echo", "b1");
+    client_calls(a, "echo", "a1");
+    client_calls(a, "echo", "a2");
+    Flight *first = assert_takes(scenario, "b1 a1");
+    assert_takes_nothing(scenario);
+    client_calls(b, "echo", "b2");
+    flight_answers(first);
+    flight_answers(assert_takes(scenario, "b2 a2"));
+    scenario_end(scenario);
+}
+
 /* A batch in flight may still be executed after its calls have expired. */
 Test(strict_order, a_call_is_held_behind_an_expired_one_whose_batch_is_in_flight)
 {

@@ -84,10 +84,11 @@ Test(requeue, a_batch_that_came_back_takes_no_new_calls_and_waits_for_no_window)
     scenario_pass(scenario, params.window);
     flight_returns(assert_takes(scenario, "a1"), "");
     client_calls(b, "echo", "b1");
+    client_calls(a, "echo", "a2");
     flight_answers(assert_takes(scenario, "a1"));
     assert_takes_nothing(scenario);
     scenario_pass(scenario, params.window);
-    flight_answers(assert_takes(scenario, "b1"));
+    flight_answers(assert_takes(scenario, "b1 a2"));
     scenario_end(scenario);
 }
 

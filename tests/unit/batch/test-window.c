@@ -209,6 +209,26 @@ Test(window, the_departure_of_the_last_idle_client_makes_the_batch_due)
     }
 }
 
+/* What a client leaves behind is no client that need not be waited for. */
+Test(window, the_oneway_call_of_a_departed_client_waits_for_the_others)
+{
+    Ordering both[] = {ORDERING_STRICT, ORDERING_RELAXED};
+    for (unsigned i = 0; i < 2; i++) {
+        Scenario *scenario = windowed(both[i]);
+        FakeClient *a = scenario_client(scenario);
+        scenario_client(scenario);
+        client_sends_oneway(a, "log", "a1");
+        client_leaves(a);
+        assert_takes_nothing(scenario);
+        client_sends_oneway(a, "log", "a2");
+        assert_takes_nothing(scenario);
+        scenario_pass(scenario, window);
+        flight_answers(scenario_take(scenario));
+        cr_assert_eq(sent_for(scenario, BATCH_REASON_WINDOW), 1);
+        scenario_end(scenario);
+    }
+}
+
 /* A client whose call has expired in flight has nothing under way and may send again. */
 Test(window, a_client_is_waited_for_again_once_its_call_has_ended)
 {
