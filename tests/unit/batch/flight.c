@@ -192,7 +192,7 @@ static void check_flight(const Flight *flight)
 
 Flight *scenario_take(Scenario *scenario)
 {
-    bool due = batcher_due(scenario->batcher, scenario->now);
+    bool due = batcher_next_due(scenario->batcher, scenario->now) != NULL;
     Batch *batch = batcher_take(scenario->batcher, scenario->now);
     expect_eq(due, batch != NULL);
     if (batch == NULL)
@@ -201,10 +201,11 @@ Flight *scenario_take(Scenario *scenario)
     flight->scenario = scenario;
     flight->batch = batch;
     flight->plain = batch->plain;
-    flight->n_calls = batch->n_calls;
-    flight->calls = g_new0(FlightCall, batch->n_calls);
+    flight->n_calls = batch_travelling(batch);
+    flight->calls = g_new0(FlightCall, flight->n_calls);
     batch->seqid = scenario->next_seqid;
-    batch->carrier = flight;
+    carrier_init(&flight->carrier);
+    batch->carrier = &flight->carrier;
     uint32_t n_messages = flight->plain ? flight->n_calls : 1;
     scenario->next_seqid =
         (int32_t)(((uint32_t)scenario->next_seqid + n_messages) & (uint32_t)INT32_MAX);
@@ -373,10 +374,12 @@ void flight_answers_next(Flight *flight)
     Buffer answer = {0};
     append_answer(scenario, call, &answer);
     Arrival arrival = arrive(scenario, buffer_bytes(&answer));
-    bool framed = scenario->params.upstream.transport == TRANSPORT_FRAMED;
-    expect_eq(split_plain(call->call, &scenario->params, plain_seqid(flight, flight->n_answered),
-                          &arrival.message, framed, why),
+    Call *answered = NULL;
+    expect_eq(call->call->sent_seqid, plain_seqid(flight, flight->n_answered));
+    expect_eq(split_single(flight->batch, call->call, &scenario->params, &arrival.message,
+                           &answered, why),
               SPLIT_OK);
+    expect_eq(answered, call->call);
     if (call->call->state == CALL_STATE_SENT)
         batcher_answer_call(scenario->batcher, call->call, scenario->now);
     arrival_clear(&arrival);

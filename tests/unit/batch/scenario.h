@@ -56,6 +56,7 @@ typedef struct FlightCall {
 typedef struct Flight {
     Scenario *scenario;
     Batch *batch;
+    Carrier carrier;
     FlightCall *calls;
     unsigned n_calls;
     unsigned n_answered; /* plain: the answers come one by one */
@@ -126,7 +127,7 @@ Flight *scenario_assert_takes(Scenario *scenario, const char *expected, int line
 #define assert_takes(scenario, expected) scenario_assert_takes(scenario, expected, __LINE__)
 #define assert_takes_nothing(scenario)                                                             \
     do {                                                                                           \
-        expect(!batcher_due((scenario)->batcher, (scenario)->now));                                \
+        expect(batcher_next_due((scenario)->batcher, (scenario)->now) == NULL);                    \
         expect(batcher_take((scenario)->batcher, (scenario)->now) == NULL);                        \
     } while (0)
 #define assert_got(client, expected) expect_str_eq((client)->got->str, expected)
