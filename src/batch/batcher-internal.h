@@ -20,7 +20,6 @@ struct Batcher {
     List deadlines; /* Call.deadline_link, by `deadline` */
     Group through_group;
     GHashTable *native_groups; /* of Group */
-    uint64_t n_submitted;
     uint32_t n_callers;
     uint32_t n_busy; /* callers with a call waiting or, under strict order, in flight */
     bool draining;

@@ -287,7 +287,6 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
     insert_deadline(batcher, call);
     set_method(batcher, call);
     set_group(batcher, call);
-    call->serial = batcher->n_submitted++;
     batcher->counters->pending_calls++;
     batcher->counters->pending_bytes += call_memory(call);
     if (call->form.protocol != batcher->params.upstream.protocol)
@@ -398,9 +397,11 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
     list_remove(&batch->waiting_link);
     batch->state = BATCH_STATE_SENT;
     batch->n_unanswered = batch->n_calls;
+    uint32_t position = 0;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         call->state = CALL_STATE_SENT;
+        call->position = position++;
         call->oneway = travels_oneway(call, call->method);
         call->caller->n_waiting--;
         call->caller->n_sent++;
@@ -437,9 +438,30 @@ void batcher_drop_ended(Batch *batch, const Call *until)
     }
 }
 
+/* Calls that came for its connection and were not written go on without it. */
+static bool has_unwritten(Batch *batch)
+{
+    if (!list_linked(&batch->waiting_link))
+        return false;
+    LIST_EACH_SAFE (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state == CALL_STATE_ENDED)
+            batch_forget(batch, call);
+    }
+    batch->state = BATCH_STATE_OPEN;
+    batch->carrier = NULL;
+    batch->some_answered = false;
+    if (batch->n_calls > 0)
+        return true;
+    list_remove(&batch->waiting_link);
+    return false;
+}
+
 void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now)
 {
     check(batch->state == BATCH_STATE_SENT);
+    if (has_unwritten(batch))
+        return;
     dedupe_undo(batch);
     LIST_EACH_SAFE (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);

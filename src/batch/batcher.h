@@ -87,7 +87,8 @@ void batcher_expire(Batcher *batcher, nsec_t now);
 /* Ends a call in flight that has turned out to be oneway: a later one was answered before it. */
 void batcher_pass_over_call(Batcher *batcher, Call *call, nsec_t now);
 
-/* Ends a call in flight by its `answer` (split.h has checked and set it). */
+/* Ends a call in flight by its `answer` (split.h has checked and set it), and those that follow it;
+ * the call itself may have ended already. */
 void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now);
 void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now);
 

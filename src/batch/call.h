@@ -65,7 +65,7 @@ struct Call {
     Batch *batch;           /* NULL outside batches */
     Method *method;         /* NULL until it is submitted */
     struct Group *group;    /* NULL before it is submitted and once it has ended */
-    uint64_t serial;        /* counts the calls as they were submitted */
+    uint32_t position;      /* in its batch, when it was taken: dedupe.h */
     nsec_t arrived;         /* its last byte was read */
     nsec_t deadline;
     CallState state;

@@ -42,14 +42,19 @@ void dedupe_calls(Batch *batch)
     }
 }
 
-void dedupe_answers(Batch *batch)
+void dedupe_answers(Batch *batch, const Call *leader)
 {
     size_t size = 0;
-    LIST_EACH (&batch->followers, link)
-        size += FRAME_HEADER_SIZE + LIST_OWNER(link, Call, batch_link)->leader->answer.len;
+    LIST_EACH (&batch->followers, link) {
+        const Call *call = LIST_OWNER(link, Call, batch_link);
+        if (leader == NULL || call->leader == leader)
+            size += FRAME_HEADER_SIZE + call->leader->answer.len;
+    }
     uint8_t *at = buffer_reserve(&batch->follower_answers, size);
     LIST_EACH (&batch->followers, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
+        if (leader != NULL && call->leader != leader)
+            continue;
         call->answer = call->leader->answer;
         store_be32(at, (uint32_t)call->answer.len);
         at += FRAME_HEADER_SIZE;
@@ -67,7 +72,7 @@ void dedupe_undo(Batch *batch)
     while ((link = list_first(&batch->followers)) != NULL) {
         Call *follower = LIST_OWNER(link, Call, batch_link);
         while (position != NULL &&
-               LIST_OWNER(position, Call, batch_link)->serial < follower->serial)
+               LIST_OWNER(position, Call, batch_link)->position < follower->position)
             position = list_next(&batch->calls, position);
         list_remove(link);
         list_insert_after(position != NULL ? position->prev : batch->calls.head.prev, link);

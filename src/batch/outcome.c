@@ -157,14 +157,23 @@ static void answer_calls(Batcher *batcher, List *calls, nsec_t now)
 
 void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
 {
-    histogram_record(&batcher->counters->upstream_nsec, nsec_until(call->batch->sent, now));
-    answer_call(batcher, call, now);
+    Batch *batch = call->batch;
+    histogram_record(&batcher->counters->upstream_nsec, nsec_until(batch->sent, now));
+    if (batch->n_followers > 0)
+        dedupe_answers(batch, call);
+    if (call->state == CALL_STATE_SENT)
+        answer_call(batcher, call, now);
+    LIST_EACH (&batch->followers, link) {
+        Call *follower = LIST_OWNER(link, Call, batch_link);
+        if (follower->leader == call && follower->state == CALL_STATE_SENT)
+            answer_call(batcher, follower, now);
+    }
 }
 
 void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now)
 {
     histogram_record(&batcher->counters->upstream_nsec, nsec_until(batch->sent, now));
-    dedupe_answers(batch);
+    dedupe_answers(batch, NULL);
     answer_calls(batcher, &batch->calls, now);
     answer_calls(batcher, &batch->followers, now);
 }

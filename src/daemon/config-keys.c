@@ -128,8 +128,8 @@ static const ConfigKey admin_keys[] = {
 static const ConfigKey method_keys[] = {
     {"batch", "envelope", value_parse_choice, AT_METHOD(batch), CHOICE(batch_modes)},
     {"group", NULL, value_parse_word, AT_METHOD(group), EXAMPLE("slow")},
-    {"dedupe", "no", value_parse_bool, AT_METHOD(dedupe)},
-    {"oneway", "no", value_parse_bool, AT_METHOD(oneway)},
+    {"dedupe", "no", value_parse_bool, AT_METHOD(dedupe), ANY},
+    {"oneway", "no", value_parse_bool, AT_METHOD(oneway), ANY},
     {"idempotent", "no", value_parse_bool, AT_METHOD(idempotent),
      .effect = CONFIG_EFFECT_DEFAULT_ONLY},
     {"batch_method", NULL, value_parse_method, AT_METHOD(batch_method), EXAMPLE("getUsers"),

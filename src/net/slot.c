@@ -470,8 +470,7 @@ static void take_single_answer(Slot *slot, const Message *reply)
         over = LIST_OWNER(next, Call, batch_link);
     }
     ListLink *next = list_next(&batch->calls, &call->batch_link);
-    if (call->state == CALL_STATE_SENT)
-        batcher_answer_call(pool->batcher, call, now);
+    batcher_answer_call(pool->batcher, call, now);
     slot->due = owed_from(batch, next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL);
     batcher_drop_ended(batch, slot->due);
     count_inflight(slot);
