@@ -363,14 +363,14 @@ void slot_send(Slot *slot, Batch *batch)
         give_back(slot);
 }
 
-/* The first from `call` on that is owed a reply. */
+/* The first from `call` on that was sent and is owed a reply. */
 static Call *owed_from(const Batch *batch, Call *call)
 {
     while (call != NULL && call->oneway && call->state == CALL_STATE_ENDED) {
         ListLink *next = list_next(&batch->calls, &call->batch_link);
         call = next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL;
     }
-    return call;
+    return call != NULL && call->state != CALL_STATE_WAITING ? call : NULL;
 }
 
 static void finish_batch(Slot *slot);
