@@ -136,7 +136,7 @@ static Call *owed_from(const Batch *batch, Call *call)
 {
     while (call != NULL && call->oneway && call->state == CALL_STATE_ENDED)
         call = behind(batch, call);
-    return call;
+    return call != NULL && call->state != CALL_STATE_WAITING ? call : NULL;
 }
 
 static void finish(Line *line)

@@ -308,14 +308,15 @@ Scenario *scenario_new(BatcherParams params)
     return scenario_new_with_policies(params, NULL, 0);
 }
 
-/* A lane stays set when a client's other calls expire while they wait. */
+/* A lane stays set when a client's other calls expire while they wait, or travel in a batch that
+ * comes back. */
 static void note_expiring(Scenario *scenario)
 {
     for (guint i = 0; i < scenario->clients->len; i++) {
         FakeClient *client = g_ptr_array_index(scenario->clients, i);
         LIST_EACH (&client->caller.calls, link) {
             const Call *call = LIST_OWNER(link, Call, caller_link);
-            if (call->state == CALL_STATE_WAITING && call->deadline <= scenario->now)
+            if (call->deadline <= scenario->now)
                 client->lost_calls = true;
         }
     }

@@ -320,6 +320,22 @@ Test(through, a_departed_callers_waiting_calls_are_withdrawn_and_its_oneways_sen
     scenario_end(scenario);
 }
 
+/* It came in the turn in which the one before it was answered, and was never written. */
+Test(through, a_call_that_is_withdrawn_before_it_is_written_is_not_waited_for)
+{
+    Scenario *scenario = story();
+    FakeClient *a = scenario_client(scenario);
+    client_calls(a, "off", "a1");
+    assert_passes(scenario, "1:a1");
+    client_calls(a, "off", "a2");
+    line_answers_all(scenario, 1);
+    client_leaves(a);
+    expect(scenario_line(scenario, 1)->due == NULL);
+    assert_passes(scenario, "");
+    expect(scenario_line(scenario, 1)->batch == NULL);
+    scenario_end(scenario);
+}
+
 Test(through, calls_that_could_not_be_written_wait_again_and_are_retried)
 {
     Scenario *scenario = story();
