@@ -48,7 +48,12 @@ static void ask(Server *server, Slot *slot)
 static void on_retry(void *data)
 {
     Server *server = data;
-    if (server->state == SERVER_STATE_UP && server->batching == SERVER_BATCHING_NO)
+    if (server->batching != SERVER_BATCHING_NO)
+        return;
+    /* Should the question not get through, there is the next one. */
+    loop_timer_set(&server->retry,
+                   loop_now(server->pool->loop) + server->pool->params.batch_retry_interval);
+    if (server->state == SERVER_STATE_UP)
         ask(server, NULL);
 }
 

@@ -157,7 +157,7 @@ static void become_idle(Slot *slot)
 {
     Pool *pool = slot->server->pool;
     set_state(slot, SLOT_STATE_IDLE);
-    set_events(slot, EV_READ);
+    set_events(slot, slot->unsent.len > 0 ? EV_READ | EV_WRITE : EV_READ); /* of a ONEWAY */
     if (pool->params.idle_timeout > 0)
         loop_timer_set(&slot->timer, slot->since + pool->params.idle_timeout);
     loop_defer(pool->loop, pool->dispatch);
