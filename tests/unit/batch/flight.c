@@ -111,7 +111,8 @@ static void read_native(Flight *flight, Bytes bytes)
     Cursor cursor = cursor_init(params->upstream.protocol, message.body);
     int16_t id;
     ThriftType type, element;
-    while ((type = cursor_field(&cursor, &id)) != THRIFT_STOP && id != policy->batch_requests.ids[0])
+    while ((type = cursor_field(&cursor, &id)) != THRIFT_STOP &&
+           id != policy->batch_requests.ids[0])
         cursor_skip(&cursor, type, false);
     expect_eq(type, THRIFT_LIST);
     expect_eq(cursor_list(&cursor, &element), flight->n_calls);

@@ -78,8 +78,8 @@ static void check_call(Line *line, const FlightCall *call)
         const Line *other = g_ptr_array_index(scenario->lines, i);
         for (guint k = 0; other != line && k < other->server->len; k++) {
             const FlightCall *earlier = g_ptr_array_index(other->server, k);
-            expect(earlier->sent->client != client || earlier->sent->n_ended > 0,
-                   "%s overtakes %s", sent->token, earlier->sent->token);
+            expect(earlier->sent->client != client || earlier->sent->n_ended > 0, "%s overtakes %s",
+                   sent->token, earlier->sent->token);
         }
     }
 }
@@ -235,8 +235,7 @@ bool line_answers(Line *line)
         Message reply;
         size_t taken = 0;
         frame_reader_init(&reader, form, SCENARIO_MAX_MESSAGE, false);
-        expect_eq(frame_reader_next(&reader, buffer_bytes(&framed), &reply, &taken),
-                  FRAME_MESSAGE);
+        expect_eq(frame_reader_next(&reader, buffer_bytes(&framed), &reply, &taken), FRAME_MESSAGE);
         deliver(line, &reply);
         memset(framed.data, 0xdd, framed.len);
         buffer_clear(&framed);

@@ -31,8 +31,8 @@ typedef struct FakeClient {
     GString *got;    /* tokens in order: "a1 ?a2 !a3"; ?: the upstream's exception, !: an error */
     char *error;     /* the latest exception's text */
     int32_t error_code;
-    unsigned executed; /* strict order: the calls up to this number have been executed */
-    bool lost_calls;   /* withdrawn, or expired while they waited */
+    unsigned executed;    /* strict order: the calls up to this number have been executed */
+    bool lost_calls;      /* withdrawn, or expired while they waited */
     unsigned oneway_line; /* strict order: where its latest call, a ONEWAY, went; 0: none */
 } FakeClient;
 
@@ -60,8 +60,8 @@ typedef struct Flight {
     Batch *batch;
     Carrier carrier;
     FlightCall *calls;
-    unsigned n_calls; /* that travel */
-    unsigned n_all;   /* with followers, which stand behind them in `calls` */
+    unsigned n_calls;    /* that travel */
+    unsigned n_all;      /* with followers, which stand behind them in `calls` */
     unsigned n_answered; /* plain: the answers come one by one */
     bool plain;
     bool abandoned;
@@ -157,7 +157,7 @@ void append_answer(const Scenario *scenario, const FlightCall *call, Buffer *out
 
 Flight *scenario_assert_takes(Scenario *scenario, const char *expected, int line);
 
-#define assert_takes(scenario, expected) scenario_assert_takes(scenario, expected, __LINE__)
+#define assert_takes(scenario, expected)  scenario_assert_takes(scenario, expected, __LINE__)
 #define assert_passes(scenario, expected) scenario_assert_passes(scenario, expected, __LINE__)
 #define assert_takes_nothing(scenario)                                                             \
     do {                                                                                           \

@@ -245,8 +245,7 @@ static void answer_plain(Journey *journey, Batch *batch, const BatcherParams *pa
         char why[SPLIT_WHY_SIZE];
         read_message(params->upstream, false, buffer_bytes(&answer), &reply, &taken);
         Call *answered = NULL;
-        SplitStatus status =
-            split_single(batch, traveller->call, params, &reply, &answered, why);
+        SplitStatus status = split_single(batch, traveller->call, params, &reply, &answered, why);
         expect_eq(status, SPLIT_OK, "%s", why);
         expect_eq(answered, traveller->call);
         batcher_answer_call(journey->batcher, traveller->call, 1);

@@ -55,10 +55,9 @@ static Flight *any_flight(Walk *walk)
  * for one that is owed none. */
 static void submit(Walk *walk)
 {
-    static const char *const methods[] = {"echo",      "Users:getUser", "slowOne", "fail",
-                                          "Users:log", "logSlow",       "large",
-                                          "offOne",    "offTwo",        "logOff",
-                                          "same",      "many",          "keyed"};
+    static const char *const methods[] = {
+        "echo",   "Users:getUser", "slowOne", "fail", "Users:log", "logSlow", "large",
+        "offOne", "offTwo",        "logOff",  "same", "many",      "keyed"};
     Random *random = &walk->random;
     FakeClient *client = any_client(walk);
     const char *method = methods[random_below(random, G_N_ELEMENTS(methods))];
