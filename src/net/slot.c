@@ -471,6 +471,8 @@ static void take_single_answer(Slot *slot, const Message *reply)
     }
     ListLink *next = list_next(&batch->calls, &call->batch_link);
     batcher_answer_call(pool->batcher, call, now);
+    if (batch->n_followers > 0) /* their replies are borrowed from the batch */
+        pool->on_answers(pool->data);
     slot->due = owed_from(batch, next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL);
     batcher_drop_ended(batch, slot->due);
     count_inflight(slot);
