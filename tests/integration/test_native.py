@@ -108,8 +108,9 @@ def test_wrong_shapes(bench, field, keys):
     for number, raw in enumerate(together(bench, daemon, 3)):
         text = internal_error(raw, number)
         assert "getMany" in text and "answered" in text
-    lines = daemon.log.matching(r"warning: .*getMany.*batch_responses.*\[method\.get\]")
-    assert len(lines) == 1, "said once"
+    hint = r"warning: .*getMany.*batch_responses.*\[method\.get\]"
+    daemon.log.wait_for(hint)
+    assert len(daemon.log.matching(hint)) == 1, "said once"
     assert not daemon.log.matching("is out"), "the server is not to blame"
 
 
@@ -136,7 +137,7 @@ def test_unknown_batch_method(bench):
         for raw in raws:
             raw.close()
     assert [m.name for m in upstream.received].count(b"getMany") == 1, "it is remembered"
-    assert daemon.log.matching("does not serve getMany")
+    daemon.log.wait_for("does not serve getMany")
 
 
 def test_other_arguments_are_carried_and_keep_groups_apart(bench):
