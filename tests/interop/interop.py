@@ -38,6 +38,7 @@ LANGUAGES = {
     "ruby": (BOTH, ("binary", "binary-accelerated", "binary-old", "compact")),
     "perl": (BOTH, ("binary",)),
     "node": (BOTH, ("binary", "compact")),
+    "cpp": (BOTH, ("binary", "binary-old", "compact")),
     "go": (BOTH, ("binary", "binary-old", "compact")),
     "java": (BOTH, ("binary", "binary-old", "compact")),
 }
