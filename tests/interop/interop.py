@@ -38,10 +38,15 @@ LANGUAGES = {
     "ruby": (BOTH, ("binary", "binary-accelerated", "binary-old", "compact")),
     "perl": (BOTH, ("binary",)),
     "node": (BOTH, ("binary", "compact")),
+    "c": (BOTH, ("binary", "compact")),
     "cpp": (BOTH, ("binary", "binary-old", "compact")),
     "go": (BOTH, ("binary", "binary-old", "compact")),
     "java": (BOTH, ("binary", "binary-old", "compact")),
 }
+
+# The demo server (c_glib) refuses the old binary form, the daemon serves it: what has to work
+# through the daemon is what works directly in the form on the right.
+MEASURED_BY = {"binary-old": "binary"}
 
 
 @dataclasses.dataclass
@@ -161,13 +166,14 @@ class Matrix:
         print("passed/failed checks; ! where something fails that works directly\n")
         self.line("", self.setups)
 
-    def row(self, label, results):
-        """`results` by setup, the direct one among them."""
+    def row(self, label, results, measure):
+        """`results` by setup; `measure` is how it went where there was no daemon."""
         direct = failures(results["direct"])
+        excused = failures(measure)
         cells = []
         for name in self.setups:
             failed = failures(results[name])
-            new = [check for check in failed if check not in direct]
+            new = [check for check in failed if name != "direct" and check not in excused]
             cells.append(f"{len(results[name]) - len(failed)}/{len(failed)}" + "!" * bool(new))
             if new:
                 self.faults[f"{label} {name}"] = [f"{check}: {results[name][check]:.300}"
@@ -200,7 +206,7 @@ class Matrix:
 def run_all(languages, setups, directory, bench):
     grounds = Grounds(bench)
     matrix = Matrix(setups)
-    unbuilt = {}
+    unbuilt, direct = {}, {}
     for language in languages:
         print(f"building {language}", flush=True)
         if problem := build(language, directory / language):
@@ -214,10 +220,13 @@ def run_all(languages, setups, directory, bench):
                 if language in unbuilt:
                     matrix.line(label, ["not built"] * len(setups))
                     continue
-                matrix.row(label, {
+                results = {
                     name: run(directory / language / "client",
                               grounds.address(name, transport, protocol), transport, protocol)
-                    for name in setups})
+                    for name in setups}
+                direct[label] = results["direct"]
+                measure = MEASURED_BY.get(protocol, protocol)
+                matrix.row(label, results, direct[f"{language} {transport} {measure}"])
     matrix.end()
     for language, problem in unbuilt.items():
         print(f"\n{language} could not be built:\n{problem}")
