@@ -53,9 +53,10 @@ struct Batch {
     BatchReason reason;
     bool plain; /* its calls travel as they are, one after another */
     bool some_answered;
-    int32_t seqid;    /* of the batch call, or of the first plain call: set when it is joined */
-    Carrier *carrier; /* NULL until it is on a connection */
-    Buffer answers;   /* native: the answers to the calls, spliced from the upstream's */
+    bool some_expired; /* in flight */
+    int32_t seqid;     /* of the batch call, or of the first plain call: set when it is joined */
+    Carrier *carrier;  /* NULL until it is on a connection */
+    Buffer answers;    /* native: the answers to the calls, spliced from the upstream's */
     Buffer follower_answers; /* a copy for each follower: delivering changes an answer's bytes */
 };
 

@@ -160,7 +160,8 @@ static bool must_be_held(Batcher *batcher, const Call *call)
     if (batch == NULL)
         return false;
     if (batch_kind(batch) == BATCH_KIND_THROUGH || through_applies(call))
-        return batch_kind(batch) != BATCH_KIND_THROUGH || !through_applies(call);
+        return batch_kind(batch) != BATCH_KIND_THROUGH || !through_applies(call) ||
+               batch->some_expired; /* else it would never be given up */
     if (batch->state != BATCH_STATE_OPEN || batch->group != call->group)
         return true;
     if (!fits(batcher, batch, call))
@@ -450,7 +451,7 @@ static bool has_unwritten(Batch *batch)
     }
     batch->state = BATCH_STATE_OPEN;
     batch->carrier = NULL;
-    batch->some_answered = false;
+    batch->some_answered = batch->some_expired = false;
     if (batch->n_calls > 0)
         return true;
     list_remove(&batch->waiting_link);

@@ -40,7 +40,7 @@ enum {
 
 /* What the upstream answered: checked by split.h, not yet in the client's form. */
 typedef struct CallAnswer {
-    uint8_t *data; /* borrowed and writable: the message */
+    uint8_t *data; /* borrowed and writable: the message; NULL where it is too large anyway */
     size_t len;    /* 0: a Response without message */
     size_t header_size;
     bool misnamed; /* a reply of another method's name */

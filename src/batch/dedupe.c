@@ -47,7 +47,7 @@ void dedupe_answers(Batch *batch, const Call *leader)
     size_t size = 0;
     LIST_EACH (&batch->followers, link) {
         const Call *call = LIST_OWNER(link, Call, batch_link);
-        if (leader == NULL || call->leader == leader)
+        if ((leader == NULL || call->leader == leader) && call->leader->answer.data != NULL)
             size += FRAME_HEADER_SIZE + call->leader->answer.len;
     }
     uint8_t *at = buffer_reserve(&batch->follower_answers, size);
@@ -56,10 +56,11 @@ void dedupe_answers(Batch *batch, const Call *leader)
         if (leader != NULL && call->leader != leader)
             continue;
         call->answer = call->leader->answer;
+        if (call->answer.data == NULL)
+            continue;
         store_be32(at, (uint32_t)call->answer.len);
         at += FRAME_HEADER_SIZE;
-        if (call->answer.len > 0)
-            memcpy(at, call->answer.data, call->answer.len);
+        memcpy(at, call->answer.data, call->answer.len);
         call->answer.data = at;
         call->answer.prefixed = true;
         at += call->answer.len;

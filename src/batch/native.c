@@ -330,15 +330,25 @@ static SplitStatus split_success(const Splice *splice, Cursor *cursor, ThriftTyp
     return status;
 }
 
-static void answer_all(const Splice *splice, const Message *reply)
+/* What the batch method said as a whole is said to every caller. One that is too large for clients
+ * is not copied: it fails each call by its size. */
+static void answer_all(const Splice *splice, const BatcherParams *params, const Message *reply)
 {
-    LIST_EACH (&splice->batch->calls, link)
-        answer_same(splice, LIST_OWNER(link, Call, batch_link), reply->type, reply->body);
+    bool too_large = reply->body.len > params->max_message_size;
+    LIST_EACH (&splice->batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
+        if (too_large)
+            call->answer = (CallAnswer){.len = reply->body.len, .type = reply->type};
+        else
+            answer_same(splice, call, reply->type, reply->body);
+    }
 }
 
 /* Offsets to pointers: the answers stand in the buffer in the order of the calls. */
 static void point_to_answers(const Splice *splice)
 {
+    if (splice->out->len == 0)
+        return;
     uint8_t *at = splice->out->data;
     LIST_EACH (&splice->batch->calls, link) {
         CallAnswer *answer = &LIST_OWNER(link, Call, batch_link)->answer;
@@ -347,38 +357,45 @@ static void point_to_answers(const Splice *splice)
     }
 }
 
+static SplitStatus split_refused(const Splice *splice, const BatcherParams *params,
+                                 const Message *reply)
+{
+    SplitStatus status = split_refusal(splice->protocol, reply, splice->why);
+    if (status != SPLIT_E_REFUSED)
+        return status;
+    answer_all(splice, params, reply);
+    return SPLIT_OK;
+}
+
+static SplitStatus split_result(const Splice *splice, const BatcherParams *params,
+                                const Message *reply)
+{
+    const MethodPolicy *policy = splice->batch->group->method->policy;
+    Cursor cursor = cursor_init(splice->protocol, reply->body);
+    int16_t id;
+    ThriftType type = cursor_field(&cursor, &id);
+    if (type == THRIFT_STOP)
+        return misshapen(splice, "nothing");
+    if (id == policy->batch_responses.ids[0])
+        return split_success(splice, &cursor, type);
+    answer_all(splice, params, reply); /* a declared exception */
+    return SPLIT_OK;
+}
+
 SplitStatus native_split(Batch *batch, const BatcherParams *params, const Message *reply,
                          char why[SPLIT_WHY_SIZE])
 {
-    const MethodPolicy *policy = batch->group->method->policy;
-    SplitStatus status =
-        split_check_header(reply, bytes_from_string(policy->batch_method), batch->seqid, why);
-    if (status != SPLIT_OK)
-        return status;
-    status = split_check_body(params->upstream.protocol, reply->body, why);
-    if (status != SPLIT_OK)
-        return status;
+    Bytes method = bytes_from_string(batch->group->method->policy->batch_method);
     Splice splice = {batch, params->upstream.protocol, &batch->answers, why};
     batch->answers.len = 0;
-    if (reply->type == MESSAGE_EXCEPTION) {
-        status = split_refusal(params->upstream.protocol, reply, why);
-        if (status != SPLIT_E_REFUSED)
-            return status;
-        status = SPLIT_OK; /* what the upstream said is passed on */
-        answer_all(&splice, reply);
-    } else {
-        Cursor cursor = cursor_init(params->upstream.protocol, reply->body);
-        int16_t id;
-        ThriftType type = cursor_field(&cursor, &id);
-        if (type == THRIFT_STOP)
-            return misshapen(&splice, "nothing");
-        if (id != policy->batch_responses.ids[0])
-            answer_all(&splice, reply);
-        else
-            status = split_success(&splice, &cursor, type);
-        if (status != SPLIT_OK)
-            return status;
-    }
-    point_to_answers(&splice);
-    return SPLIT_OK;
+    SplitStatus status = split_check_header(reply, method, batch->seqid, why);
+    if (status == SPLIT_OK)
+        status = split_check_body(splice.protocol, reply->body, why);
+    if (status != SPLIT_OK)
+        return status;
+    status = reply->type == MESSAGE_EXCEPTION ? split_refused(&splice, params, reply)
+                                              : split_result(&splice, params, reply);
+    if (status == SPLIT_OK)
+        point_to_answers(&splice);
+    return status;
 }

@@ -68,6 +68,8 @@ static void expire_call(Batcher *batcher, Call *call, nsec_t now)
              batch != NULL ? "the call was sent and may have been executed"
                            : "the call was still waiting and was not sent");
     batcher_fail_call(batcher, call, CALL_OUTCOME_TIMEOUT, text, now);
+    if (batch != NULL)
+        batch->some_expired = true;
     if (batch != NULL && batch->n_unanswered == 0)
         batcher->ops->batch_abandoned(batcher->ops_data, batch);
 }
@@ -89,7 +91,9 @@ void batcher_expire(Batcher *batcher, nsec_t now)
 /* No message came: a oneway method, unless this method is known to answer. */
 static void end_without_answer(Batcher *batcher, Call *call, nsec_t now)
 {
-    if (!call->oneway && call->method->answers) {
+    bool owed = call->type == MESSAGE_CALL && !call->method->policy->oneway;
+    if (owed && call->method->answers) {
+        call->oneway = false;
         batcher_fail_call(batcher, call, CALL_OUTCOME_ERROR,
                           "thrift-batchd: the upstream's batch answer holds no reply to this call",
                           now);

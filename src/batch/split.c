@@ -85,16 +85,19 @@ static SplitStatus set_answer(Call *call, const BatcherParams *params, const Mes
     return SPLIT_OK;
 }
 
+/* The next one that was sent. */
 static Call *next_call(const Batch *batch, const Call *call)
 {
     ListLink *link = list_next(&batch->calls, &call->batch_link);
-    return link != NULL ? LIST_OWNER(link, Call, batch_link) : NULL;
+    Call *next = link != NULL ? LIST_OWNER(link, Call, batch_link) : NULL;
+    return next != NULL && next->state != CALL_STATE_WAITING ? next : NULL;
 }
 
 /* Whether no reply to the call may have come although a later one has. */
 static bool may_be_oneway(const Call *call)
 {
-    return call->oneway || !call->method->answers;
+    return batch_kind(call->batch) == BATCH_KIND_THROUGH &&
+           (call->oneway || !call->method->answers);
 }
 
 SplitStatus split_single(Batch *batch, Call *due, const BatcherParams *params, const Message *reply,

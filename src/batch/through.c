@@ -70,6 +70,7 @@ Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nse
     check(batch_kind(batch) == BATCH_KIND_THROUGH);
     list_remove(&batch->waiting_link);
     batch->state = BATCH_STATE_SENT;
+    batch->some_answered = false;
     batch->carrier = carrier;
     batch->sent = now;
     Call *first = NULL;
@@ -80,6 +81,8 @@ Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nse
         if (first == NULL)
             first = call;
         call->state = CALL_STATE_SENT;
+        if (call->type == MESSAGE_CALL && call->method->answers)
+            call->oneway = call->method->policy->oneway; /* it has answered since */
         call->caller->n_waiting--;
         call->caller->n_sent++;
         batch->n_unanswered++;
@@ -113,6 +116,7 @@ static void unsend(Batcher *batcher, Call *call)
     call->through = true;
     batcher->counters->fallback_calls++;
     through_add(batcher, call, call->arrived);
+    batcher_update_busy(batcher, call->caller);
 }
 
 void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t now)
@@ -128,6 +132,8 @@ void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t now)
     }
     while ((link = list_first(&batch->calls)) != NULL) {
         Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state == CALL_STATE_SENT && call->caller->departed && !call->oneway)
+            batcher_end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
         if (call->state == CALL_STATE_ENDED) {
             call_leave_batch(call);
             continue;

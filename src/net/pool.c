@@ -152,6 +152,19 @@ static void dispatch_batches(Pool *pool, nsec_t now)
     }
 }
 
+/* A server that is less loaded than the one that is used, for want of a connection there, gets one
+ * for the next. */
+static void open_on_less_loaded(Pool *pool, const Server *used)
+{
+    LIST_EACH (&pool->servers, link) {
+        Server *server = LIST_OWNER(link, Server, pool_link);
+        if (server->state == SERVER_STATE_UP && server->n_inflight < used->n_inflight &&
+            list_empty(&server->idle[SLOT_KIND_THROUGH]) &&
+            server->n_connecting[SLOT_KIND_THROUGH] == 0 && pool->connecting_pause.at == NSEC_NEVER)
+            server_open_slot(server, SLOT_KIND_THROUGH);
+    }
+}
+
 /* The slot on which the batch can go on now. */
 static Slot *through_slot_for(const Pool *pool, const Batch *batch)
 {
@@ -169,9 +182,11 @@ static void dispatch_through(Pool *pool)
          batch = next) {
         next = batcher_next_through(pool->batcher, batch);
         Slot *slot = through_slot_for(pool, batch);
-        if (slot != NULL)
+        if (slot != NULL) {
+            open_on_less_loaded(pool, slot->server);
             slot_send_through(slot, batch);
-        else if (batcher_wanted_carrier(batch) == NULL && ++n_unplaced > n_connecting_through(pool))
+        } else if (batcher_wanted_carrier(batch) == NULL &&
+                   ++n_unplaced > n_connecting_through(pool))
             open_slot(pool, SLOT_KIND_THROUGH);
     }
 }

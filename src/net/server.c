@@ -33,11 +33,11 @@ static void on_probe(void *data)
 static void ask(Server *server, Slot *slot)
 {
     server->asks = true;
-    if (slot == NULL) {
+    if (slot == NULL || slot->kind != SLOT_KIND_BATCH) {
         ListLink *idle = list_first(&server->idle[SLOT_KIND_BATCH]);
         slot = idle != NULL ? LIST_OWNER(idle, Slot, server_link) : NULL;
     }
-    if (slot == NULL || slot->kind != SLOT_KIND_BATCH) {
+    if (slot == NULL) {
         server_open_slot(server, SLOT_KIND_BATCH);
         return;
     }
@@ -124,7 +124,13 @@ void server_connected(Server *server, Slot *slot)
         if (!server->asks)
             server->batching = SERVER_BATCHING_YES;
     }
-    if (server->asks && slot->kind == SLOT_KIND_BATCH)
+    if (server->asks)
+        ask(server, slot);
+}
+
+void server_slot_idle(Server *server, Slot *slot)
+{
+    if (server->asks && server->state == SERVER_STATE_UP && slot->kind == SLOT_KIND_BATCH)
         ask(server, slot);
 }
 

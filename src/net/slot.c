@@ -198,8 +198,12 @@ static void on_timer(void *data)
             loop_timer_set(&slot->timer, slot->since + params->idle_timeout);
         break;
     case SLOT_STATE_BUSY:
-        if (slot->asking)
+        if (!slot->asking)
+            break;
+        if (now >= slot->since + params->connect_timeout)
             slot_close(slot, "no answer within connect_timeout");
+        else /* it was set earlier, for connecting or being idle */
+            loop_timer_set(&slot->timer, slot->since + params->connect_timeout);
         break;
     case SLOT_STATE_CLOSED:
         break;
@@ -447,6 +451,8 @@ static void finish_batch(Slot *slot)
     else /* an answer to what it cannot have read: of no use for another batch */
         slot_close(slot, "");
     server_answered(slot->server);
+    if (slot->state == SLOT_STATE_IDLE)
+        server_slot_idle(slot->server, slot);
     batcher_finish(pool->batcher, batch, loop_now(pool->loop));
 }
 
@@ -508,7 +514,10 @@ static void take_unknown_method(Slot *slot, const char *why)
         server_unknown_native(slot->server, batch->group->method->policy, why);
     else
         server_told(slot->server, false, why);
-    become_idle(slot);
+    if (slot->unsent.len == 0)
+        become_idle(slot);
+    else /* an answer to what it cannot have read */
+        slot_close(slot, "");
     batcher_pass_through(pool->batcher, batch, loop_now(pool->loop));
 }
 
@@ -543,10 +552,14 @@ static void take_told(Slot *slot, const Message *reply)
 {
     char why[SPLIT_WHY_SIZE] = "";
     const BatcherParams *params = batcher_params(slot->server->pool->batcher);
-    bool batches = split_question(params, reply, why) == SPLIT_OK;
+    SplitStatus status = split_question(params, reply, why);
+    if (status == SPLIT_E_BROKEN) {
+        slot_close(slot, why);
+        return;
+    }
     slot->asking = false;
     become_idle(slot);
-    server_told(slot->server, batches, why);
+    server_told(slot->server, status == SPLIT_OK, why);
 }
 
 static void take_answer(Slot *slot, const Message *reply)
