@@ -6,7 +6,10 @@
 #
 # shellcheck shell=bash
 
-ADAPTER_PACKAGES=(python3-thrift python3-thriftpy thrift-compiler)
+ADAPTER_PACKAGES=(python3-thrift python3-thriftpy thrift-compiler
+    g++ libthrift-dev libboost-dev
+    golang-go golang-thrift-dev
+    default-jdk-headless libthrift-java libslf4j-java)
 # Other sources' nodejs has npm in it and conflicts with Debian's npm.
 command -v node >/dev/null || ADAPTER_PACKAGES+=(nodejs)
 command -v npm >/dev/null || ADAPTER_PACKAGES+=(npm)

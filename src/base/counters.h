@@ -48,6 +48,9 @@ typedef struct Counters {
     uint64_t calls[CALL_OUTCOMES]; /* ended */
     uint64_t batches[BATCH_REASONS];
     uint64_t plain_calls;
+    uint64_t passthrough_calls;
+    uint64_t fallback_calls; /* passed through because they could not be batched where they went */
+    uint64_t deduped_calls;
     uint64_t transcoded_calls;
     uint64_t retries;
     uint64_t clients_total;

@@ -10,7 +10,9 @@ Batch *batch_new(Group *group, nsec_t now)
     *batch = (Batch){.group = group, .since = now, .state = BATCH_STATE_OPEN};
     list_link_init(&batch->waiting_link);
     list_init(&batch->calls);
+    list_init(&batch->followers);
     list_init(&batch->callers);
+    group_ref(group);
     return batch;
 }
 
@@ -18,16 +20,21 @@ void batch_free(Batch *batch)
 {
     if (batch == NULL)
         return;
-    check(list_empty(&batch->calls) && list_empty(&batch->callers));
+    check(list_empty(&batch->calls) && list_empty(&batch->followers));
+    check(list_empty(&batch->callers));
     check(!list_linked(&batch->waiting_link));
     if (batch->group->open == batch)
         batch->group->open = NULL;
+    group_unref(batch->group);
+    buffer_clear(&batch->answers);
+    buffer_clear(&batch->follower_answers);
     g_free(batch);
 }
 
 void batch_add(Batch *batch, Call *call)
 {
-    check(call->batch == NULL && batch->state == BATCH_STATE_OPEN);
+    check(call->batch == NULL);
+    check(batch->state == BATCH_STATE_OPEN || batch_kind(batch) == BATCH_KIND_THROUGH);
     call->batch = batch;
     list_append(&batch->calls, &call->batch_link);
     batch->n_calls++;

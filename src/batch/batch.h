@@ -3,7 +3,11 @@
  *   OPEN --full--> FULL --\
  *     \---- slot, window, nobody left ----> SENT --> finished (freed)
  *
- * OPEN takes calls; one a group. A batch that loses its last call before it is sent is freed. */
+ * OPEN takes calls; one a group. A batch that loses its last call before it is sent is freed.
+ *
+ * Calls that are passed through form batches too, one caller's each: they are written one after
+ * another on a connection of their own, and under strict order such a batch goes on taking its
+ * caller's calls while it is SENT, so that they follow each other without waiting. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +18,8 @@
 #include "base/list.h"
 #include "base/nsec.h"
 #include "batch/call.h"
+#include "batch/group.h"
+#include "batch/method.h"
 
 typedef enum BatchState {
     BATCH_STATE_OPEN,
@@ -21,19 +27,23 @@ typedef enum BatchState {
     BATCH_STATE_SENT,
 } BatchState;
 
-/* Calls that may share a batch. */
-typedef struct Group {
-    char *name;  /* NULL: the default group */
-    Batch *open; /* the batch that takes calls, or NULL */
-} Group;
+/* What a batch travels on; embedded in net's connection. */
+typedef struct Carrier {
+    List bound; /* Caller.bound_link: their next call must follow on this connection */
+} Carrier;
+
+void carrier_init(Carrier *carrier);
+void carrier_clear(Carrier *carrier); /* the connection is gone: nobody is bound to it any more */
 
 struct Batch {
     ListLink waiting_link; /* Batcher.waiting */
     Group *group;
-    List calls;   /* Call.batch_link, in order of position */
-    List callers; /* Caller.batch_link: under strict order, those whose batch this is */
-    uint32_t n_calls;
-    uint32_t n_unanswered; /* once sent: calls that have not ended */
+    List calls;       /* Call.batch_link: those that travel, in order of position */
+    List followers;   /* Call.batch_link: answered with what another call of the batch gets */
+    List callers;     /* Caller.batch_link: under strict order, those whose batch this is */
+    uint32_t n_calls; /* followers included */
+    uint32_t n_followers;
+    uint32_t n_unanswered; /* sent calls that have not ended */
     uint32_t n_lanes;
     size_t bytes;      /* messages as they came */
     size_t wire_bytes; /* at most, as they travel */
@@ -43,8 +53,11 @@ struct Batch {
     BatchReason reason;
     bool plain; /* its calls travel as they are, one after another */
     bool some_answered;
-    int32_t seqid; /* of the batch call, or of the first plain call: set when it is joined */
-    void *carrier; /* what it travels on; belongs to net */
+    bool some_expired; /* in flight */
+    int32_t seqid;     /* of the batch call, or of the first plain call: set when it is joined */
+    Carrier *carrier;  /* NULL until it is on a connection */
+    Buffer answers;    /* native: the answers to the calls, spliced from the upstream's */
+    Buffer follower_answers; /* a copy for each follower: delivering changes an answer's bytes */
 };
 
 Batch *batch_new(Group *group, nsec_t now);
@@ -59,6 +72,17 @@ void batch_remove(Batch *batch, Call *call);
 
 /* Takes an ended call out for good. */
 void batch_forget(Batch *batch, Call *call);
+
+static inline BatchKind batch_kind(const Batch *batch)
+{
+    return batch->group->kind;
+}
+
+/* How many calls travel: what a server sees. */
+static inline uint32_t batch_travelling(const Batch *batch)
+{
+    return batch->n_calls - batch->n_followers;
+}
 
 static inline Call *batch_first(const Batch *batch)
 {

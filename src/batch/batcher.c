@@ -1,25 +1,11 @@
 #include "batch/batcher.h"
 
 #include <glib.h>
-#include <stdio.h>
 
 #include "base/check.h"
-#include "base/log.h"
-
-enum { ERROR_TEXT_SIZE = 256 };
-
-struct Batcher {
-    BatcherParams params;
-    MethodTable *methods;
-    const BatcherOps *ops;
-    void *ops_data;
-    Counters *counters;
-    List waiting;   /* Batch.waiting_link, by `since` */
-    List deadlines; /* Call.deadline_link, by `deadline` */
-    uint32_t n_callers;
-    uint32_t n_busy; /* callers with a call waiting or, under strict order, in flight */
-    bool draining;
-};
+#include "batch/batcher-internal.h"
+#include "batch/dedupe.h"
+#include "batch/native.h"
 
 Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const BatcherOps *ops,
                      void *ops_data, Counters *counters)
@@ -32,7 +18,10 @@ Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const Ba
         .ops_data = ops_data,
         .counters = counters,
     };
+    batcher->through_group.kind = BATCH_KIND_THROUGH;
+    batcher->native_groups = group_table_new();
     list_init(&batcher->waiting);
+    list_init(&batcher->through);
     list_init(&batcher->deadlines);
     return batcher;
 }
@@ -41,7 +30,9 @@ void batcher_free(Batcher *batcher)
 {
     if (batcher == NULL)
         return;
-    check(list_empty(&batcher->waiting) && list_empty(&batcher->deadlines));
+    check(list_empty(&batcher->waiting) && list_empty(&batcher->through));
+    check(list_empty(&batcher->deadlines));
+    g_hash_table_unref(batcher->native_groups);
     g_free(batcher);
 }
 
@@ -50,17 +41,17 @@ const BatcherParams *batcher_params(const Batcher *batcher)
     return &batcher->params;
 }
 
-static bool is_strict(const Batcher *batcher)
+bool batcher_is_strict(const Batcher *batcher)
 {
     return batcher->params.ordering == ORDERING_STRICT;
 }
 
 /* Callers */
 
-static void update_busy(Batcher *batcher, Caller *caller)
+void batcher_update_busy(Batcher *batcher, Caller *caller)
 {
-    bool busy =
-        caller->n_waiting > 0 || (is_strict(batcher) && (caller->n_held > 0 || caller->n_sent > 0));
+    bool busy = caller->n_waiting > 0 ||
+                (batcher_is_strict(batcher) && (caller->n_held > 0 || caller->n_sent > 0));
     busy = busy && !caller->departed;
     if (busy == caller->counted_busy)
         return;
@@ -82,10 +73,11 @@ void batcher_forget_caller(Batcher *batcher, Caller *caller)
     check(caller->departed && caller->n_calls == 0);
     list_remove(&caller->batch_link);
     caller->batch = NULL;
+    through_unbind(caller);
     (void)batcher;
 }
 
-static void enter_batch(Caller *caller, Batch *batch)
+void batcher_enter_batch(Caller *caller, Batch *batch)
 {
     if (caller->batch == batch) {
         if (caller->lane == 0)
@@ -97,7 +89,7 @@ static void enter_batch(Caller *caller, Batch *batch)
     list_append(&batch->callers, &caller->batch_link);
 }
 
-static void leave_batch(Caller *caller)
+void batcher_leave_batch(Caller *caller)
 {
     list_remove(&caller->batch_link);
     caller->batch = NULL;
@@ -112,7 +104,7 @@ static bool is_before(const Batch *batch, const Batch *other)
     return batch->since < other->since || (batch->since == other->since && batch->sent > 0);
 }
 
-static void insert_waiting(Batcher *batcher, Batch *batch)
+void batcher_insert_waiting(Batcher *batcher, Batch *batch)
 {
     ListLink *position = batcher->waiting.head.prev;
     while (position != &batcher->waiting.head &&
@@ -137,12 +129,12 @@ static bool fits(const Batcher *batcher, const Batch *batch, const Call *call)
 /* The batch of the call's group that takes it. */
 static Batch *open_batch(Batcher *batcher, const Call *call, nsec_t now)
 {
-    Group *group = call->method->group;
+    Group *group = call->group;
     if (group->open != NULL && !fits(batcher, group->open, call))
         seal(group->open, BATCH_REASON_FULL_BYTES);
     if (group->open == NULL) {
         group->open = batch_new(group, now);
-        insert_waiting(batcher, group->open);
+        batcher_insert_waiting(batcher, group->open);
     }
     return group->open;
 }
@@ -152,8 +144,8 @@ static void join_open_batch(Batcher *batcher, Call *call, nsec_t now)
     Batch *batch = open_batch(batcher, call, now);
     batch_add(batch, call);
     call->state = CALL_STATE_WAITING;
-    if (is_strict(batcher))
-        enter_batch(call->caller, batch);
+    if (batcher_is_strict(batcher))
+        batcher_enter_batch(call->caller, batch);
     call->caller->n_waiting++;
     if (batch->n_calls >= batcher->params.max_calls)
         seal(batch, BATCH_REASON_FULL_CALLS);
@@ -167,14 +159,25 @@ static bool must_be_held(Batcher *batcher, const Call *call)
     Batch *batch = call->caller->batch;
     if (batch == NULL)
         return false;
-    if (batch->state != BATCH_STATE_OPEN || batch->group != call->method->group)
+    if (batch_kind(batch) == BATCH_KIND_THROUGH || through_applies(call))
+        return batch_kind(batch) != BATCH_KIND_THROUGH || !through_applies(call) ||
+               batch->some_expired; /* else it would never be given up */
+    if (batch->state != BATCH_STATE_OPEN || batch->group != call->group)
         return true;
     if (!fits(batcher, batch, call))
         seal(batch, BATCH_REASON_FULL_BYTES);
     return batch->state != BATCH_STATE_OPEN;
 }
 
-static void release_held(Batcher *batcher, Caller *caller, nsec_t now)
+void batcher_place(Batcher *batcher, Call *call, nsec_t now)
+{
+    if (through_applies(call))
+        through_add(batcher, call, now);
+    else
+        join_open_batch(batcher, call, now);
+}
+
+void batcher_release_held(Batcher *batcher, Caller *caller, nsec_t now)
 {
     ListLink *link;
     while ((link = list_first(&caller->held)) != NULL) {
@@ -183,27 +186,30 @@ static void release_held(Batcher *batcher, Caller *caller, nsec_t now)
             break;
         list_remove(link);
         caller->n_held--;
-        join_open_batch(batcher, call, now);
+        batcher_place(batcher, call, now);
     }
-    update_busy(batcher, caller);
+    batcher_update_busy(batcher, caller);
 }
 
-static void remove_waiting(Batcher *batcher, Call *call)
+void batcher_remove_waiting(Batcher *batcher, Call *call)
 {
     Batch *batch = call->batch;
     Caller *caller = call->caller;
     bool was_first = batch_first(batch) == call;
     batch_remove(batch, call);
     caller->n_waiting--;
+    if (batch->state == BATCH_STATE_SENT) /* passed through: its earlier calls are in flight */
+        return;
     if (caller->batch == batch && caller->n_waiting == 0)
-        leave_batch(caller);
+        batcher_leave_batch(caller);
     if (batch->n_calls == 0) {
         list_remove(&batch->waiting_link);
         batch_free(batch);
-    } else if (was_first && batch_first(batch)->arrived > batch->since) {
+    } else if (was_first && batch_kind(batch) != BATCH_KIND_THROUGH &&
+               batch_first(batch)->arrived > batch->since) {
         batch->since = batch_first(batch)->arrived;
         list_remove(&batch->waiting_link);
-        insert_waiting(batcher, batch);
+        batcher_insert_waiting(batcher, batch);
     }
 }
 
@@ -234,47 +240,43 @@ static void set_method(Batcher *batcher, Call *call)
     call->method = caller->last_method = method;
 }
 
-static void leave_queues(Batcher *batcher, Call *call)
+/* NULL when the call cannot be batched. */
+static Group *native_group(Batcher *batcher, Call *call)
 {
-    switch (call->state) {
-    case CALL_STATE_HELD:
-        list_remove(&call->batch_link);
-        call->caller->n_held--;
-        break;
-    case CALL_STATE_WAITING:
-        remove_waiting(batcher, call);
-        break;
-    case CALL_STATE_SENT:
-        call->caller->n_sent--;
-        call->batch->n_unanswered--;
-        break;
-    case CALL_STATE_NEW:
-    case CALL_STATE_ENDED:
-        check(false);
+    if (call->method->name.len == 0)
+        return NULL;
+    Group like = {.kind = BATCH_KIND_NATIVE, .method = call->method};
+    NativeItem item;
+    uint8_t *spare = call->bytes + CALL_ROOM + call->request_len;
+    if (!native_take_item(call->method->policy, batcher->params.upstream.protocol,
+                          call_arguments(call), &like.others, spare, &item)) {
+        buffer_clear(&like.others);
+        return NULL;
     }
-    list_remove(&call->deadline_link);
+    call->item = item.value;
+    like.item_type = item.type;
+    like.others_last_id = item.last_id;
+    return group_table_get(batcher->native_groups, &like);
 }
 
-static void end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t now)
+/* What the call may travel with; through when that is nothing. */
+static void set_group(Batcher *batcher, Call *call)
 {
-    leave_queues(batcher, call);
-    call->state = CALL_STATE_ENDED;
-    if (call->type == MESSAGE_CALL && call->method->answers)
-        call->oneway = call->method->policy->oneway; /* it has answered since this was submitted */
-    update_busy(batcher, call->caller);
-    Counters *counters = batcher->counters;
-    counters->calls[outcome]++;
-    counters->pending_calls--;
-    counters->pending_bytes -= call_memory(call);
-    histogram_record(&counters->call_nsec, nsec_until(call->arrived, now));
-    batcher->ops->call_ended(batcher->ops_data, call);
-}
-
-static void fail_call(Batcher *batcher, Call *call, CallOutcome outcome, const char *text,
-                      nsec_t now)
-{
-    call_set_error(call, EXCEPTION_INTERNAL_ERROR, text);
-    end_call(batcher, call, outcome, now);
+    const MethodPolicy *policy = call->method->policy;
+    Group *group = call->method->group;
+    switch (policy->batch) {
+    case BATCH_MODE_ENVELOPE:
+        break;
+    case BATCH_MODE_NATIVE:
+        group = call->oneway ? NULL : native_group(batcher, call);
+        break;
+    case BATCH_MODE_OFF:
+        group = NULL;
+        break;
+    }
+    call->through = group == NULL;
+    call->group = group != NULL ? group : &batcher->through_group;
+    group_ref(call->group);
 }
 
 void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
@@ -285,6 +287,7 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
     call->deadline = now + batcher->params.call_timeout;
     insert_deadline(batcher, call);
     set_method(batcher, call);
+    set_group(batcher, call);
     batcher->counters->pending_calls++;
     batcher->counters->pending_bytes += call_memory(call);
     if (call->form.protocol != batcher->params.upstream.protocol)
@@ -294,11 +297,11 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
         list_append(&caller->held, &call->batch_link);
         caller->n_held++;
     } else {
-        join_open_batch(batcher, call, now);
+        batcher_place(batcher, call, now);
     }
-    update_busy(batcher, caller);
+    batcher_update_busy(batcher, caller);
     if (caller->departed && !call->oneway)
-        end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
+        batcher_end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
 }
 
 void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now)
@@ -306,14 +309,14 @@ void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now)
     check(!caller->departed);
     caller->departed = true;
     batcher->n_callers--;
-    update_busy(batcher, caller);
+    batcher_update_busy(batcher, caller);
     LIST_EACH_SAFE (&caller->calls, link) {
         Call *call = LIST_OWNER(link, Call, caller_link);
         bool waits = call->state == CALL_STATE_HELD || call->state == CALL_STATE_WAITING;
         if (waits && !call->oneway)
-            end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
+            batcher_end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
     }
-    release_held(batcher, caller, now);
+    batcher_release_held(batcher, caller, now);
 }
 
 /* Sending */
@@ -351,21 +354,22 @@ static Batch *first_due(const Batcher *batcher, nsec_t now, BatchReason *ret_rea
     return NULL;
 }
 
-bool batcher_due(const Batcher *batcher, nsec_t now)
+Batch *batcher_next_due(const Batcher *batcher, nsec_t now)
 {
     BatchReason reason;
-    return first_due(batcher, now, &reason) != NULL;
+    return first_due(batcher, now, &reason);
 }
 
 /* A small batch saves its envelope, once every method in it is known to answer: a reply is what
  * tells that a plain call is over. */
 static bool travels_plain(const Batcher *batcher, const Batch *batch)
 {
-    if (batch->n_calls >= batcher->params.min_calls)
+    if (batch_travelling(batch) >= batcher->params.min_calls)
         return false;
     LIST_EACH (&batch->calls, link) {
         const Call *call = LIST_OWNER(link, Call, batch_link);
-        if (call->oneway || !call->method->answers)
+        bool answers = call->method->answers || batch_kind(batch) == BATCH_KIND_NATIVE;
+        if (call->oneway || !answers)
             return false;
     }
     return true;
@@ -394,15 +398,19 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
     list_remove(&batch->waiting_link);
     batch->state = BATCH_STATE_SENT;
     batch->n_unanswered = batch->n_calls;
-    batch->plain = travels_plain(batcher, batch);
+    uint32_t position = 0;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         call->state = CALL_STATE_SENT;
+        call->position = position++;
         call->oneway = travels_oneway(call, call->method);
         call->caller->n_waiting--;
         call->caller->n_sent++;
-        update_busy(batcher, call->caller);
+        batcher_update_busy(batcher, call->caller);
     }
+    dedupe_calls(batch);
+    batcher->counters->deduped_calls += batch->n_followers;
+    batch->plain = travels_plain(batcher, batch);
     bool first_time = batch->sent == 0;
     batch->sent = now;
     if (first_time)
@@ -421,174 +429,41 @@ nsec_t batcher_next_window(const Batcher *batcher, nsec_t now)
     return NSEC_NEVER;
 }
 
-nsec_t batcher_next_deadline(const Batcher *batcher)
+void batcher_drop_ended(Batch *batch, const Call *until)
 {
-    ListLink *first = list_first(&batcher->deadlines);
-    return first != NULL ? LIST_OWNER(first, Call, deadline_link)->deadline : NSEC_NEVER;
-}
-
-/* Answers and failures */
-
-static void expire_call(Batcher *batcher, Call *call, nsec_t now)
-{
-    Batch *batch = call->state == CALL_STATE_SENT ? call->batch : NULL;
-    char text[ERROR_TEXT_SIZE];
-    snprintf(text, sizeof text, "thrift-batchd: no answer within call_timeout (%.3g s); %s",
-             (double)batcher->params.call_timeout / (double)NSEC_PER_SEC,
-             batch != NULL ? "the call was sent and may have been executed"
-                           : "the call was still waiting and was not sent");
-    fail_call(batcher, call, CALL_OUTCOME_TIMEOUT, text, now);
-    if (batch != NULL && batch->n_unanswered == 0)
-        batcher->ops->batch_abandoned(batcher->ops_data, batch);
-}
-
-void batcher_expire(Batcher *batcher, nsec_t now)
-{
-    ListLink *link;
-    while ((link = list_first(&batcher->deadlines)) != NULL) {
-        Call *call = LIST_OWNER(link, Call, deadline_link);
-        if (call->deadline > now)
-            break;
-        Caller *caller = call->caller;
-        expire_call(batcher, call, now);
-        if (caller->batch == NULL)
-            release_held(batcher, caller, now);
-    }
-}
-
-/* No message came: a oneway method, unless this method is known to answer. */
-static void end_without_answer(Batcher *batcher, Call *call, nsec_t now)
-{
-    if (!call->oneway && call->method->answers) {
-        fail_call(batcher, call, CALL_OUTCOME_ERROR,
-                  "thrift-batchd: the upstream's batch answer holds no reply to this call", now);
-        return;
-    }
-    if (!call->oneway)
-        method_learn_oneway(call->method);
-    call->oneway = true;
-    end_call(batcher, call, CALL_OUTCOME_OK, now);
-}
-
-static void deliver_answer(Batcher *batcher, Call *call, nsec_t now)
-{
-    const BatcherParams *params = &batcher->params;
-    CallOutcome outcome =
-        call->answer.type == MESSAGE_EXCEPTION ? CALL_OUTCOME_EXCEPTION : CALL_OUTCOME_OK;
-    if (call->answer.len <= params->max_message_size &&
-        call_set_answer(call, params->upstream.protocol, params->max_message_size)) {
-        end_call(batcher, call, outcome, now);
-        return;
-    }
-    char text[ERROR_TEXT_SIZE];
-    snprintf(text, sizeof text,
-             "thrift-batchd: the reply is larger than max_message_size (%zu bytes)",
-             params->max_message_size);
-    fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
-}
-
-static void answer_call(Batcher *batcher, Call *call, nsec_t now)
-{
-    check(call->state == CALL_STATE_SENT);
-    call->batch->some_answered = true;
-    if (call->answer.misnamed) {
-        fail_call(batcher, call, CALL_OUTCOME_ERROR,
-                  "thrift-batchd: the upstream's reply names another method", now);
-        return;
-    }
-    if (call->answer.len == 0) {
-        end_without_answer(batcher, call, now);
-        return;
-    }
-    if (call->type == MESSAGE_CALL) {
-        method_learn_answers(call->method);
-        call->oneway = call->method->policy->oneway;
-    }
-    if (call->oneway)
-        end_call(batcher, call, CALL_OUTCOME_OK, now);
-    else
-        deliver_answer(batcher, call, now);
-}
-
-void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
-{
-    histogram_record(&batcher->counters->upstream_nsec, nsec_until(call->batch->sent, now));
-    answer_call(batcher, call, now);
-}
-
-void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now)
-{
-    histogram_record(&batcher->counters->upstream_nsec, nsec_until(batch->sent, now));
-    LIST_EACH (&batch->calls, link) {
-        Call *call = LIST_OWNER(link, Call, batch_link);
-        if (call->state == CALL_STATE_SENT)
-            answer_call(batcher, call, now);
-    }
-}
-
-void batcher_fail_batch(Batcher *batcher, Batch *batch, const char *text, nsec_t now)
-{
-    LIST_EACH (&batch->calls, link) {
-        Call *call = LIST_OWNER(link, Call, batch_link);
-        if (call->state == CALL_STATE_SENT)
-            fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
-    }
-}
-
-void batcher_fail_waiting(Batcher *batcher, const char *text, nsec_t now)
-{
-    LIST_EACH_SAFE (&batcher->deadlines, link) {
-        Call *call = LIST_OWNER(link, Call, deadline_link);
-        if (call->state != CALL_STATE_SENT)
-            fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
-    }
-}
-
-/* Puts a call of a batch that was not sent after all back among the waiting ones. */
-static void unsend_call(Batcher *batcher, Call *call)
-{
-    call->state = CALL_STATE_WAITING;
-    call->attempts++;
-    call->caller->n_sent--;
-    call->caller->n_waiting++;
-    batcher->counters->retries++;
-    update_busy(batcher, call->caller);
-}
-
-void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t now)
-{
-    check(batch->state == BATCH_STATE_SENT);
     LIST_EACH_SAFE (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        if (call->state == CALL_STATE_SENT && call->caller->departed && !call->oneway)
-            end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
-        if (call->state == CALL_STATE_SENT && call->attempts >= batcher->params.retries)
-            fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
-        if (call->state == CALL_STATE_SENT) {
-            unsend_call(batcher, call);
-            continue;
-        }
+        if (call == until || call->state != CALL_STATE_ENDED)
+            break;
         batch_forget(batch, call);
     }
-    if (batch->n_calls == 0) {
-        batcher_finish(batcher, batch, now);
-        return;
+}
+
+/* Calls that came for its connection and were not written go on without it. */
+static bool has_unwritten(Batch *batch)
+{
+    if (!list_linked(&batch->waiting_link))
+        return false;
+    LIST_EACH_SAFE (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state == CALL_STATE_ENDED)
+            batch_forget(batch, call);
     }
-    LIST_EACH_SAFE (&batch->callers, link) {
-        Caller *caller = LIST_OWNER(link, Caller, batch_link);
-        if (caller->n_waiting > 0)
-            continue;
-        leave_batch(caller);
-        release_held(batcher, caller, now);
-    }
-    batch->state = BATCH_STATE_FULL;
+    batch->state = BATCH_STATE_OPEN;
     batch->carrier = NULL;
-    insert_waiting(batcher, batch);
+    batch->some_answered = batch->some_expired = false;
+    if (batch->n_calls > 0)
+        return true;
+    list_remove(&batch->waiting_link);
+    return false;
 }
 
 void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now)
 {
     check(batch->state == BATCH_STATE_SENT);
+    if (has_unwritten(batch))
+        return;
+    dedupe_undo(batch);
     LIST_EACH_SAFE (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         check(call->state == CALL_STATE_ENDED);
@@ -597,8 +472,8 @@ void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now)
     ListLink *link;
     while ((link = list_first(&batch->callers)) != NULL) {
         Caller *caller = LIST_OWNER(link, Caller, batch_link);
-        leave_batch(caller);
-        release_held(batcher, caller, now);
+        batcher_leave_batch(caller);
+        batcher_release_held(batcher, caller, now);
     }
     batch_free(batch);
 }

@@ -52,12 +52,29 @@ void batcher_forget_caller(Batcher *batcher, Caller *caller);
 /* Takes over a new call; `now` is the time at which its last byte was read. */
 void batcher_submit(Batcher *batcher, Call *call, nsec_t now);
 
-/* Whether batcher_take() has a batch at `now`. */
-bool batcher_due(const Batcher *batcher, nsec_t now);
+/* The next batch to be sent; NULL when none is due. It stays where it is. */
+Batch *batcher_next_due(const Batcher *batcher, nsec_t now);
 
-/* The next batch to be sent, NULL when none is due: the caller has a free slot. The batch is in
- * flight from now on, until batcher_requeue() or batcher_finish(). */
+/* Takes that batch, for which there is a free slot; NULL when none is due. It is in flight from now
+ * on, until batcher_requeue(), batcher_pass_through() or batcher_finish(). */
 Batch *batcher_take(Batcher *batcher, nsec_t now);
+
+/* Calls to be passed through. Batches with such calls, as they came: the first, or the one behind
+ * `after`; NULL when there is none. */
+Batch *batcher_next_through(const Batcher *batcher, const Batch *after);
+
+/* The connection on which such a batch must go: where it is in flight already, or where an earlier
+ * ONEWAY of its caller went. NULL: any. */
+Carrier *batcher_wanted_carrier(const Batch *batch);
+
+/* The batch's calls that wait are now in flight on `carrier`; returns the first of them, the others
+ * follow it in batch->calls. Once they are written, batcher_through_written(). */
+Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nsec_t now);
+void batcher_through_written(Batcher *batcher, Batch *batch, nsec_t now);
+
+/* Nothing of the batch was executed, and it cannot be batched where it went: its calls are passed
+ * through. The batch, waiting or in flight, is gone. */
+void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t now);
 
 /* When the next batch that is not due at `now` becomes so, or a call's deadline passes, without
  * anything else happening; NSEC_NEVER if never. */
@@ -67,7 +84,11 @@ nsec_t batcher_next_deadline(const Batcher *batcher);
 /* Ends the calls whose deadline has passed. */
 void batcher_expire(Batcher *batcher, nsec_t now);
 
-/* Ends a call in flight by its `answer` (split.h has checked and set it). */
+/* Ends a call in flight that has turned out to be oneway: a later one was answered before it. */
+void batcher_pass_over_call(Batcher *batcher, Call *call, nsec_t now);
+
+/* Ends a call in flight by its `answer` (split.h has checked and set it), and those that follow it;
+ * the call itself may have ended already. */
 void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now);
 void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now);
 
@@ -79,6 +100,10 @@ void batcher_fail_waiting(Batcher *batcher, const char *text, nsec_t now);
 /* No byte of the batch has reached a server: its calls wait again, except those that have used up
  * their retries, which end with INTERNAL_ERROR and `text`. The batch is gone from its carrier. */
 void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t now);
+
+/* A batch of calls that travel by themselves: those before `until` (NULL: all) that have ended
+ * leave it, so that one which is extended again and again does not grow. */
+void batcher_drop_ended(Batch *batch, const Call *until);
 
 /* The batch is no longer in flight and all of its calls have ended; frees it. */
 void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now);

@@ -54,6 +54,7 @@ static Call *call_from(Caller *caller, Form client, Protocol upstream, const Mes
     size_t name_len = message->name.len;
     size_t head = upstream == PROTOCOL_BINARY ? 4 + name_len + 4 : varint_size(name_len) + name_len;
     Call *call = call_alloc(caller, client, message, head + body.len);
+    call->arguments_len = body.len;
     if (upstream == PROTOCOL_BINARY)
         write_binary_request(call, message->name, body);
     else
@@ -98,6 +99,12 @@ Call *call_new_refused(Caller *caller, Form client, const Message *message, Exce
 Bytes call_name(const Call *call)
 {
     return (Bytes){call->bytes + call->name_at, call->name_len};
+}
+
+Bytes call_arguments(const Call *call)
+{
+    const uint8_t *end = call->bytes + CALL_ROOM + call->request_len;
+    return (Bytes){end - call->arguments_len, call->arguments_len};
 }
 
 /* Writes the client's header over the request, which is no longer needed and always has the room.

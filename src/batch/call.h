@@ -40,7 +40,7 @@ enum {
 
 /* What the upstream answered: checked by split.h, not yet in the client's form. */
 typedef struct CallAnswer {
-    uint8_t *data; /* borrowed and writable: the message */
+    uint8_t *data; /* borrowed and writable: the message; NULL where it is too large anyway */
     size_t len;    /* 0: a Response without message */
     size_t header_size;
     bool misnamed; /* a reply of another method's name */
@@ -55,29 +55,38 @@ typedef struct CallReply {
     Buffer owned;
 } CallReply;
 
-typedef struct Call {
+typedef struct Call Call;
+
+struct Call {
     ListLink caller_link;   /* Caller.calls, or the client's replies to be written */
     ListLink batch_link;    /* Batch.calls or Caller.held */
     ListLink deadline_link; /* Batcher.deadlines */
     Caller *caller;         /* NULL once it needs nothing any more */
     Batch *batch;           /* NULL outside batches */
     Method *method;         /* NULL until it is submitted */
+    struct Group *group;    /* NULL before it is submitted and once it has ended */
+    uint32_t position;      /* in its batch, when it was taken: dedupe.h */
     nsec_t arrived;         /* its last byte was read */
     nsec_t deadline;
     CallState state;
     Form form;        /* the client's */
     MessageType type; /* as the client sent it */
     bool oneway;      /* travels as ONEWAY */
+    bool through;     /* is passed through */
     uint32_t attempts;
-    int32_t seqid;  /* the client's */
-    size_t size;    /* of the message as it came */
-    size_t name_at; /* the name, as the client wrote it, in `bytes` */
+    int32_t sent_seqid; /* of its message, when it travels by itself */
+    int32_t seqid;      /* the client's */
+    size_t size;        /* of the message as it came */
+    size_t name_at;     /* the name, as the client wrote it, in `bytes` */
     uint32_t name_len;
     size_t request_len; /* name and body, between the rooms */
+    size_t arguments_len;
+    Bytes item;   /* native: its element of the batch, in `bytes` */
+    Call *leader; /* of a follower: the call whose answer it gets */
     CallAnswer answer;
     CallReply reply;
     uint8_t bytes[];
-} Call;
+};
 
 typedef enum CallStatus {
     CALL_OK,
@@ -95,7 +104,10 @@ CallStatus call_new(Caller *caller, Form client, Form upstream, const Message *m
 Call *call_new_refused(Caller *caller, Form client, const Message *message, ExceptionCode code,
                        const char *text);
 
+/* The name as the client wrote it, and the argument struct in the upstream's protocol. Valid until
+ * the reply is set. */
 Bytes call_name(const Call *call);
+Bytes call_arguments(const Call *call);
 
 /* What it takes of the bound on pending bytes, and at most of a batch on the wire. */
 static inline size_t call_memory(const Call *call)

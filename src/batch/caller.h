@@ -17,9 +17,11 @@ typedef struct Caller {
     List calls; /* Call.caller_link: all that are neither answered nor withdrawn, as they came */
     List held;  /* Call.batch_link, as they came */
     Batch *batch;
-    ListLink batch_link; /* Batch.callers */
-    Method *last_method; /* of the latest call: saves looking it up again */
-    uint32_t n_calls;    /* in `calls` */
+    ListLink batch_link;   /* Batch.callers */
+    struct Carrier *bound; /* an unanswered ONEWAY went there: the next call must follow it */
+    ListLink bound_link;   /* Carrier.bound */
+    Method *last_method;   /* of the latest call: saves looking it up again */
+    uint32_t n_calls;      /* in `calls` */
     uint32_t n_held;
     uint32_t n_waiting; /* in a batch that is not sent */
     uint32_t n_sent;    /* in flight and not ended */
@@ -34,4 +36,5 @@ static inline void caller_init(Caller *caller)
     list_init(&caller->calls);
     list_init(&caller->held);
     list_link_init(&caller->batch_link);
+    list_link_init(&caller->bound_link);
 }

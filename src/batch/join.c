@@ -1,7 +1,9 @@
 #include "batch/join.h"
 
 #include "base/check.h"
+#include "batch/native.h"
 #include "wire/header.h"
+#include "wire/types.h"
 #include "wire/varint.h"
 
 /* Struct fields as the protocols write them: type and id; compact has the delta in the upper half.
@@ -14,7 +16,6 @@ enum {
     COMPACT_TYPE_LIST = 9,
     COMPACT_TYPE_STRUCT = 12,
     COMPACT_DELTA_1 = 1 << 4,
-    COMPACT_LONG_LIST = 15,
 };
 
 enum { ENVELOPE_MAX_SIZE = FRAME_HEADER_SIZE + HEADER_MAX_SIZE + 16 + 2 };
@@ -109,36 +110,61 @@ static Span join_item(Call *call, Protocol protocol, int32_t position, nsec_t no
     return span;
 }
 
-static uint8_t *write_envelope(uint8_t *to, const Batch *batch, const BatcherParams *params)
+static uint8_t *write_envelope(uint8_t *to, uint32_t count, int32_t seqid,
+                               const BatcherParams *params)
 {
     Protocol protocol = params->upstream.protocol;
-    to = header_write(to, protocol, true, MESSAGE_CALL, params->method, batch->seqid);
+    to = header_write(to, protocol, true, MESSAGE_CALL, params->method, seqid);
     if (protocol == PROTOCOL_BINARY) {
         to = write_binary_field(to, THRIFT_STRUCT, 1);
         to = write_binary_field(to, THRIFT_LIST, 1);
         *to++ = THRIFT_STRUCT;
-        store_be32(to, batch->n_calls);
+        store_be32(to, count);
         return to + 4;
     }
     *to++ = COMPACT_DELTA_1 | COMPACT_TYPE_STRUCT;
     *to++ = COMPACT_DELTA_1 | COMPACT_TYPE_LIST;
-    if (batch->n_calls < COMPACT_LONG_LIST) {
-        *to++ = (uint8_t)(batch->n_calls << 4 | COMPACT_TYPE_STRUCT);
+    if (count < COMPACT_LONG_COUNT) {
+        *to++ = (uint8_t)(count << 4 | COMPACT_TYPE_STRUCT);
         return to;
     }
-    *to++ = COMPACT_LONG_LIST << 4 | COMPACT_TYPE_STRUCT;
-    return varint_write(to, batch->n_calls);
+    *to++ = COMPACT_LONG_COUNT << 4 | COMPACT_TYPE_STRUCT;
+    return varint_write(to, count);
+}
+
+/* What stands around the items: the batch call up to its list, and the stops behind it. */
+typedef struct Envelope {
+    uint8_t *frame, *message, *items;
+} Envelope;
+
+enum { ENVELOPE_STOPS = 2 /* of BatchRequest and of the arguments */ };
+
+static Envelope begin_envelope(uint32_t count, int32_t seqid, const BatcherParams *params,
+                               Buffer *head)
+{
+    head->len = 0;
+    uint8_t *frame = buffer_reserve(head, ENVELOPE_MAX_SIZE + params->method.len);
+    uint8_t *message = frame + FRAME_HEADER_SIZE;
+    uint8_t *items = write_envelope(message, count, seqid, params);
+    memset(items, THRIFT_STOP, ENVELOPE_STOPS);
+    return (Envelope){frame, message, items};
+}
+
+/* Completes it for items of `len` bytes and returns where it begins. */
+static uint8_t *end_envelope(const Envelope *envelope, size_t len, const BatcherParams *params)
+{
+    if (params->upstream.transport != TRANSPORT_FRAMED)
+        return envelope->message;
+    size_t head_len = (size_t)(envelope->items - envelope->message);
+    store_be32(envelope->frame, (uint32_t)(head_len + len + ENVELOPE_STOPS));
+    return envelope->frame;
 }
 
 static size_t join_envelope(Batch *batch, const BatcherParams *params, nsec_t now, Buffer *head,
                             struct iovec *iovecs)
 {
-    head->len = 0;
-    uint8_t *frame = buffer_reserve(head, ENVELOPE_MAX_SIZE + params->method.len);
-    uint8_t *message = frame + FRAME_HEADER_SIZE;
-    uint8_t *items = write_envelope(message, batch, params);
-    size_t len = (size_t)(items - message);
-    size_t n = 1;
+    Envelope envelope = begin_envelope(batch_travelling(batch), batch->seqid, params, head);
+    size_t n = 1, len = 0;
     int32_t position = 0;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
@@ -146,26 +172,29 @@ static size_t join_envelope(Batch *batch, const BatcherParams *params, nsec_t no
         iovecs[n] = (struct iovec){span.begin, (size_t)(span.end - span.begin)};
         len += iovecs[n++].iov_len;
     }
-    uint8_t *tail = items;
-    *tail++ = THRIFT_STOP; /* of BatchRequest */
-    *tail++ = THRIFT_STOP; /* of the arguments */
-    iovecs[n++] = (struct iovec){items, 2};
-    bool framed = params->upstream.transport == TRANSPORT_FRAMED;
-    if (framed)
-        store_be32(frame, (uint32_t)(len + 2));
-    uint8_t *begin = framed ? frame : message;
-    iovecs[0] = (struct iovec){begin, (size_t)(items - begin)};
+    iovecs[n++] = (struct iovec){envelope.items, ENVELOPE_STOPS};
+    uint8_t *begin = end_envelope(&envelope, len, params);
+    iovecs[0] = (struct iovec){begin, (size_t)(envelope.items - begin)};
     return n;
 }
 
-static size_t join_plain(Batch *batch, const BatcherParams *params, struct iovec *iovecs)
+void join_question(const BatcherParams *params, int32_t seqid, Buffer *out)
+{
+    Envelope envelope = begin_envelope(0, seqid, params, out);
+    uint8_t *begin = end_envelope(&envelope, 0, params), *end = envelope.items + ENVELOPE_STOPS;
+    out->len = (size_t)(end - envelope.frame);
+    buffer_drop(out, (size_t)(begin - envelope.frame));
+}
+
+size_t join_singles(Batch *batch, Call *first, const BatcherParams *params, int32_t seqid,
+                    struct iovec *iovecs)
 {
     size_t n = 0;
-    int32_t seqid = batch->seqid;
-    LIST_EACH (&batch->calls, link) {
+    for (ListLink *link = &first->batch_link; link != NULL; link = list_next(&batch->calls, link)) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        Span span = join_message(call, params->upstream.protocol, seqid);
+        call->sent_seqid = seqid;
         seqid = (int32_t)(((uint32_t)seqid + 1) & INT32_MAX);
+        Span span = join_message(call, params->upstream.protocol, call->sent_seqid);
         if (params->upstream.transport == TRANSPORT_FRAMED) {
             span.begin -= FRAME_HEADER_SIZE;
             store_be32(span.begin, (uint32_t)(span.end - span.begin - FRAME_HEADER_SIZE));
@@ -179,6 +208,8 @@ size_t join_batch(Batch *batch, const BatcherParams *params, nsec_t now, Buffer 
                   struct iovec *iovecs)
 {
     if (batch->plain)
-        return join_plain(batch, params, iovecs);
+        return join_singles(batch, batch_first(batch), params, batch->seqid, iovecs);
+    if (batch_kind(batch) == BATCH_KIND_NATIVE)
+        return native_join(batch, params, head, iovecs);
     return join_envelope(batch, params, now, head, iovecs);
 }

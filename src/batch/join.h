@@ -11,6 +11,14 @@
 #include "batch/batch.h"
 #include "batch/params.h"
 
+/* The batch call without requests, which executes nothing and asks a server whether it batches. */
+void join_question(const BatcherParams *params, int32_t seqid, Buffer *out);
+
+/* The messages of the calls from `first` on, each by itself, with sequence ids that count up from
+ * `seqid`, which are noted in their sent_seqid. */
+size_t join_singles(Batch *batch, Call *first, const BatcherParams *params, int32_t seqid,
+                    struct iovec *iovecs);
+
 /* How many iovecs join_batch() needs at most. */
 size_t join_max_iovecs(const Batch *batch);
 

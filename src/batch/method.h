@@ -50,9 +50,9 @@ void method_policy_free(MethodPolicy *policy);
 typedef struct Method {
     Bytes name;
     const MethodPolicy *policy; /* never NULL */
-    struct Group *group;
-    bool answers; /* the upstream has answered a CALL of it: for good */
-    bool oneway;  /* learnt, while it has never answered */
+    struct Group *group;        /* of its envelope batches */
+    bool answers;               /* the upstream has answered a CALL of it: for good */
+    bool oneway;                /* learnt, while it has never answered */
 } Method;
 
 typedef struct MethodTable MethodTable;

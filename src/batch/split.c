@@ -10,9 +10,7 @@
 
 enum { NAME_SIZE = 48, EXCEPTION_TEXT_SIZE = 120 };
 
-static SplitStatus broken(char *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static SplitStatus broken(char *why, const char *format, ...)
+SplitStatus split_broken(char why[SPLIT_WHY_SIZE], const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -43,15 +41,15 @@ static bool names_match(Bytes reply_name, Bytes sent_name)
 static SplitStatus check_reply(const Message *reply, int32_t seqid, char *why)
 {
     if (reply->type != MESSAGE_REPLY && reply->type != MESSAGE_EXCEPTION)
-        return broken(why, "a message of type %s instead of a reply",
-                      message_type_name(reply->type));
+        return split_broken(why, "a message of type %s instead of a reply",
+                            message_type_name(reply->type));
     if (reply->seqid != seqid)
-        return broken(why, "sequence id %d where %d was due", reply->seqid, seqid);
+        return split_broken(why, "sequence id %d where %d was due", reply->seqid, seqid);
     return SPLIT_OK;
 }
 
-/* And whether it is that of the method. */
-static SplitStatus check_header(const Message *reply, Bytes sent_name, int32_t seqid, char *why)
+SplitStatus split_check_header(const Message *reply, Bytes sent_name, int32_t seqid,
+                               char why[SPLIT_WHY_SIZE])
 {
     SplitStatus status = check_reply(reply, seqid, why);
     if (status != SPLIT_OK || names_match(reply->name, sent_name))
@@ -59,16 +57,23 @@ static SplitStatus check_header(const Message *reply, Bytes sent_name, int32_t s
     char name[NAME_SIZE], due[NAME_SIZE];
     bytes_printable(reply->name, name, sizeof name);
     bytes_printable(sent_name, due, sizeof due);
-    return broken(why, "a reply of method '%s' where '%s' was due", name, due);
+    return split_broken(why, "a reply of method '%s' where '%s' was due", name, due);
+}
+
+SplitStatus split_check_body(Protocol protocol, Bytes body, char why[SPLIT_WHY_SIZE])
+{
+    size_t taken;
+    if (scan_struct(protocol, body, &taken) != SCAN_DONE || taken != body.len)
+        return split_broken(why, "a reply whose result does not parse");
+    return SPLIT_OK;
 }
 
 static SplitStatus set_answer(Call *call, const BatcherParams *params, const Message *reply,
                               bool prefixed, char *why)
 {
-    size_t taken;
-    if (scan_struct(params->upstream.protocol, reply->body, &taken) != SCAN_DONE ||
-        taken != reply->body.len)
-        return broken(why, "a reply whose result does not parse");
+    SplitStatus status = split_check_body(params->upstream.protocol, reply->body, why);
+    if (status != SPLIT_OK)
+        return status;
     call->answer = (CallAnswer){
         .data = (uint8_t *)(uintptr_t)reply->whole.data,
         .len = reply->whole.len,
@@ -80,11 +85,34 @@ static SplitStatus set_answer(Call *call, const BatcherParams *params, const Mes
     return SPLIT_OK;
 }
 
-SplitStatus split_plain(Call *call, const BatcherParams *params, int32_t seqid,
-                        const Message *reply, bool prefixed, char why[SPLIT_WHY_SIZE])
+/* The next one that was sent. */
+static Call *next_call(const Batch *batch, const Call *call)
 {
-    SplitStatus status = check_header(reply, call_name(call), seqid, why);
-    return status == SPLIT_OK ? set_answer(call, params, reply, prefixed, why) : status;
+    ListLink *link = list_next(&batch->calls, &call->batch_link);
+    Call *next = link != NULL ? LIST_OWNER(link, Call, batch_link) : NULL;
+    return next != NULL && next->state != CALL_STATE_WAITING ? next : NULL;
+}
+
+/* Whether no reply to the call may have come although a later one has. */
+static bool may_be_oneway(const Call *call)
+{
+    return batch_kind(call->batch) == BATCH_KIND_THROUGH &&
+           (call->oneway || !call->method->answers);
+}
+
+SplitStatus split_single(Batch *batch, Call *due, const BatcherParams *params, const Message *reply,
+                         Call **ret, char why[SPLIT_WHY_SIZE])
+{
+    Call *call = due;
+    while (reply->seqid != call->sent_seqid && may_be_oneway(call) &&
+           next_call(batch, call) != NULL)
+        call = next_call(batch, call);
+    SplitStatus status = split_check_header(reply, call_name(call), call->sent_seqid, why);
+    if (status != SPLIT_OK)
+        return status;
+    *ret = call;
+    bool framed = params->upstream.transport == TRANSPORT_FRAMED;
+    return set_answer(call, params, reply, framed, why);
 }
 
 /* The position proves whose reply it is; a name that the server could not give back as it was
@@ -96,7 +124,7 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
     size_t header_len;
     if (header_read(params->upstream.protocol, bytes, bytes.len, &message, &header_len) !=
         HEADER_OK)
-        return broken(why, "the response at position %d is no Thrift message", position);
+        return split_broken(why, "the response at position %d is no Thrift message", position);
     message.body = (Bytes){bytes.data + header_len, bytes.len - header_len};
     SplitStatus status = check_reply(&message, position, why);
     if (status != SPLIT_OK)
@@ -131,17 +159,17 @@ static SplitStatus split_responses(Batch *batch, const BatcherParams *params, Cu
     ThriftType element;
     uint32_t count = cursor_list(cursor, &element);
     if (cursor->failed)
-        return broken(why, "the list of responses does not parse");
-    if (count != batch->n_calls)
-        return broken(why, "%u responses to %u requests", count, batch->n_calls);
+        return split_broken(why, "the list of responses does not parse");
+    if (count != batch_travelling(batch))
+        return split_broken(why, "%u responses to %u requests", count, batch_travelling(batch));
     if (element != THRIFT_STRUCT)
-        return broken(why, "the responses are no structs");
+        return split_broken(why, "the responses are no structs");
     int32_t position = 0;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
         Bytes bytes = read_response(cursor);
         if (cursor->failed)
-            return broken(why, "the response at position %d does not parse", position);
+            return split_broken(why, "the response at position %d does not parse", position);
         call->answer = (CallAnswer){0};
         if (bytes.len > 0) {
             SplitStatus status = split_message(call, params, bytes, position, why);
@@ -182,42 +210,51 @@ static SplitStatus split_result(Batch *batch, const BatcherParams *params, Bytes
     Cursor cursor = cursor_init(params->upstream.protocol, body);
     int16_t outer = cursor_enter_struct(&cursor);
     if (!find_field(&cursor, THRIFT_STRUCT, 0))
-        return broken(why, "no result in the answer");
+        return split_broken(why, "no result in the answer");
     int16_t inner = cursor_enter_struct(&cursor);
     if (!find_field(&cursor, THRIFT_LIST, 1))
-        return broken(why, "no list of responses in the answer");
+        return split_broken(why, "no list of responses in the answer");
     SplitStatus status = split_responses(batch, params, &cursor, why);
     if (status != SPLIT_OK)
         return status;
     skip_rest(&cursor, inner);
     skip_rest(&cursor, outer);
     if (cursor.failed || cursor.at != cursor.end)
-        return broken(why, "the answer does not parse behind its responses");
+        return split_broken(why, "the answer does not parse behind its responses");
     return SPLIT_OK;
 }
 
-static SplitStatus refused(const BatcherParams *params, const Message *reply, char *why)
+SplitStatus split_refusal(Protocol protocol, const Message *reply, char why[SPLIT_WHY_SIZE])
 {
     Bytes text;
     int32_t code;
-    size_t taken;
-    if (scan_struct(params->upstream.protocol, reply->body, &taken) != SCAN_DONE ||
-        taken != reply->body.len ||
-        !exception_read(params->upstream.protocol, reply->body, &text, &code))
-        return broken(why, "an exception that does not parse");
+    if (split_check_body(protocol, reply->body, why) != SPLIT_OK ||
+        !exception_read(protocol, reply->body, &text, &code))
+        return split_broken(why, "an exception that does not parse");
     char printable[EXCEPTION_TEXT_SIZE];
     bytes_printable(text, printable, sizeof printable);
     snprintf(why, SPLIT_WHY_SIZE, "%s: %s", exception_code_name(code), printable);
-    return SPLIT_E_REFUSED;
+    return code == EXCEPTION_UNKNOWN_METHOD ? SPLIT_E_UNKNOWN : SPLIT_E_REFUSED;
 }
 
 SplitStatus split_envelope(Batch *batch, const BatcherParams *params, const Message *reply,
                            char why[SPLIT_WHY_SIZE])
 {
-    SplitStatus status = check_header(reply, params->method, batch->seqid, why);
+    SplitStatus status = split_check_header(reply, params->method, batch->seqid, why);
     if (status != SPLIT_OK)
         return status;
     if (reply->type == MESSAGE_EXCEPTION)
-        return refused(params, reply, why);
+        return split_refusal(params->upstream.protocol, reply, why);
     return split_result(batch, params, reply->body, why);
+}
+
+SplitStatus split_question(const BatcherParams *params, const Message *reply,
+                           char why[SPLIT_WHY_SIZE])
+{
+    if (reply->type == MESSAGE_EXCEPTION)
+        return split_refusal(params->upstream.protocol, reply, why);
+    if (reply->type != MESSAGE_REPLY ||
+        !bytes_equal(header_bare_name(reply->name), header_bare_name(params->method)))
+        return split_broken(why, "an answer to another question");
+    return split_check_body(params->upstream.protocol, reply->body, why);
 }

@@ -90,7 +90,7 @@ static const ConfigKey batch_keys[] = {
     {"max_bytes", "1MiB", value_parse_size, AT(batch.max_bytes), RANGE(64, GIB)},
     {"min_calls", "2", value_parse_count, AT(batch.min_calls), RANGE(1, 65536)},
     {"batch_retry_interval", "30s", value_parse_duration, AT(batch.batch_retry_interval),
-     RANGE(10 * NSEC_PER_MSEC, 24 * NSEC_PER_HOUR), .effect = CONFIG_EFFECT_NONE},
+     RANGE(10 * NSEC_PER_MSEC, 24 * NSEC_PER_HOUR)},
 };
 
 static const ConfigKey upstream_keys[] = {
@@ -100,7 +100,7 @@ static const ConfigKey upstream_keys[] = {
     {"protocol", "binary", value_parse_choice, AT(upstream.protocol), CHOICE(protocols)},
     {"connections", "4", value_parse_count, AT(upstream.connections), RANGE(1, 1024)},
     {"passthrough_connections", "64", value_parse_count, AT(upstream.passthrough_connections),
-     RANGE(1, 10000), .effect = CONFIG_EFFECT_NONE},
+     RANGE(1, 10000)},
     {"connect_timeout", "1s", value_parse_duration, AT(upstream.connect_timeout),
      RANGE(NSEC_PER_MSEC, 10 * NSEC_PER_MIN)},
     {"call_timeout", "5s", value_parse_duration, AT(upstream.call_timeout),
@@ -126,23 +126,21 @@ static const ConfigKey admin_keys[] = {
 
 /* `batch` comes first: what the native keys need depends on it. */
 static const ConfigKey method_keys[] = {
-    {"batch", "envelope", value_parse_choice, AT_METHOD(batch), CHOICE(batch_modes),
-     .effect = CONFIG_EFFECT_DEFAULT_ONLY},
+    {"batch", "envelope", value_parse_choice, AT_METHOD(batch), CHOICE(batch_modes)},
     {"group", NULL, value_parse_word, AT_METHOD(group), EXAMPLE("slow")},
-    {"dedupe", "no", value_parse_bool, AT_METHOD(dedupe), .effect = CONFIG_EFFECT_DEFAULT_ONLY},
-    {"oneway", "no", value_parse_bool, AT_METHOD(oneway), .effect = CONFIG_EFFECT_DEFAULT_ONLY},
+    {"dedupe", "no", value_parse_bool, AT_METHOD(dedupe), ANY},
+    {"oneway", "no", value_parse_bool, AT_METHOD(oneway), ANY},
     {"idempotent", "no", value_parse_bool, AT_METHOD(idempotent),
      .effect = CONFIG_EFFECT_DEFAULT_ONLY},
     {"batch_method", NULL, value_parse_method, AT_METHOD(batch_method), EXAMPLE("getUsers"),
-     CONFIG_NEED_NATIVE_REQUIRED, CONFIG_EFFECT_NONE},
-    {"batch_item", NULL, value_parse_batch_item, 0, EXAMPLE("1"), CONFIG_NEED_NATIVE_REQUIRED,
-     CONFIG_EFFECT_NONE},
+     CONFIG_NEED_NATIVE_REQUIRED},
+    {"batch_item", NULL, value_parse_batch_item, 0, EXAMPLE("1"), CONFIG_NEED_NATIVE_REQUIRED},
     {"batch_requests", NULL, value_parse_requests_path, AT_METHOD(batch_requests), EXAMPLE("1"),
-     CONFIG_NEED_NATIVE_REQUIRED, CONFIG_EFFECT_NONE},
+     CONFIG_NEED_NATIVE_REQUIRED},
     {"batch_responses", NULL, value_parse_responses_path, AT_METHOD(batch_responses), EXAMPLE("0"),
-     CONFIG_NEED_NATIVE_REQUIRED, CONFIG_EFFECT_NONE},
+     CONFIG_NEED_NATIVE_REQUIRED},
     {"batch_response_item", "value", value_parse_choice, AT_METHOD(batch_response_item),
-     CHOICE(response_items), CONFIG_NEED_NATIVE_OPTIONAL, CONFIG_EFFECT_NONE},
+     CHOICE(response_items), CONFIG_NEED_NATIVE_OPTIONAL},
 };
 
 const ConfigSection config_sections[CONFIG_N_SECTIONS] = {

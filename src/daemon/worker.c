@@ -1,5 +1,7 @@
 #include "daemon/worker.h"
 
+#include <string.h>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "batch/batcher.h"
@@ -129,10 +131,26 @@ static ClientParams client_params_of(const Config *config)
     };
 }
 
+/* Whether any method may travel in an envelope: one of a section that says so, or one of none. */
+static bool uses_envelopes(const Config *config)
+{
+    bool all_named = false;
+    for (guint i = 0; i < config->methods->len; i++) {
+        const MethodPolicy *policy = g_ptr_array_index(config->methods, i);
+        if (policy->batch == BATCH_MODE_ENVELOPE)
+            return true;
+        all_named = all_named || strcmp(policy->name, "*") == 0;
+    }
+    return !all_named;
+}
+
 static PoolParams pool_params_of(const Config *config)
 {
     return (PoolParams){
         .connections = config->upstream.connections,
+        .passthrough_connections = config->upstream.passthrough_connections,
+        .asks = uses_envelopes(config),
+        .batch_retry_interval = config->batch.batch_retry_interval,
         .connect_timeout = config->upstream.connect_timeout,
         .idle_timeout = config->upstream.idle_timeout,
         .max_failures = config->upstream.max_failures,

@@ -58,23 +58,63 @@ void pool_clear(Pool *pool)
 void pool_start(Pool *pool)
 {
     LIST_EACH (&pool->servers, link)
-        server_open_slot(LIST_OWNER(link, Server, pool_link));
+        server_open_slot(LIST_OWNER(link, Server, pool_link), SLOT_KIND_BATCH);
 }
 
-/* The server that is up with the fewest calls in flight, among those that have an idle slot, or
- * among those that may open another one. */
-static Server *least_loaded(const Pool *pool, bool idle)
+static Server *less_loaded(Server *best, Server *other)
+{
+    return best == NULL || other->n_inflight < best->n_inflight ? other : best;
+}
+
+/* Where a batch is to go at once: the server that is up with the fewest calls in flight, among
+ * those with an idle slot and those that cannot batch it. NULL: nowhere yet. */
+static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now)
 {
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        bool fit = idle ? !list_empty(&server->idle)
-                        : server->n_slots < pool->params.connections && server->n_connecting == 0;
-        if (server->state == SERVER_STATE_UP && fit &&
-            (best == NULL || server->n_inflight < best->n_inflight))
-            best = server;
+        bool asking =
+            batch_kind(batch) == BATCH_KIND_ENVELOPE && server->batching == SERVER_BATCHING_UNKNOWN;
+        if (server->state != SERVER_STATE_UP || asking)
+            continue;
+        if (!server_batches(server, batch, now) || !list_empty(&server->idle[SLOT_KIND_BATCH]))
+            best = less_loaded(best, server);
     }
     return best;
+}
+
+/* Opens another connection where there are fewest calls in flight. */
+static void open_slot(Pool *pool, SlotKind kind)
+{
+    Server *best = NULL;
+    LIST_EACH (&pool->servers, link) {
+        Server *server = LIST_OWNER(link, Server, pool_link);
+        bool fit = kind == SLOT_KIND_THROUGH || server->n_connecting[kind] == 0;
+        if (server->state == SERVER_STATE_UP && fit && server_may_open_slot(server, kind))
+            best = less_loaded(best, server);
+    }
+    if (best != NULL && pool->connecting_pause.at == NSEC_NEVER)
+        server_open_slot(best, kind);
+}
+
+static Slot *idle_through_slot(const Pool *pool)
+{
+    Server *best = NULL;
+    LIST_EACH (&pool->servers, link) {
+        Server *server = LIST_OWNER(link, Server, pool_link);
+        if (server->state == SERVER_STATE_UP && !list_empty(&server->idle[SLOT_KIND_THROUGH]))
+            best = less_loaded(best, server);
+    }
+    return best != NULL ? LIST_OWNER(list_first(&best->idle[SLOT_KIND_THROUGH]), Slot, server_link)
+                        : NULL;
+}
+
+static uint32_t n_connecting_through(const Pool *pool)
+{
+    uint32_t n = 0;
+    LIST_EACH (&pool->servers, link)
+        n += LIST_OWNER(link, Server, pool_link)->n_connecting[SLOT_KIND_THROUGH];
+    return n;
 }
 
 static bool has_hope(const Pool *pool)
@@ -94,26 +134,74 @@ static void fail_waiting(Pool *pool, nsec_t now)
     batcher_fail_waiting(pool->batcher, text, now);
 }
 
-void pool_dispatch(Pool *pool, nsec_t now)
+static void dispatch_batches(Pool *pool, nsec_t now)
 {
-    while (batcher_due(pool->batcher, now)) {
-        Server *server = least_loaded(pool, true);
+    Batch *batch;
+    while ((batch = batcher_next_due(pool->batcher, now)) != NULL) {
+        Server *server = server_for(pool, batch, now);
         if (server == NULL) {
-            Server *other = least_loaded(pool, false);
-            if (other != NULL && pool->connecting_pause.at == NSEC_NEVER)
-                server_open_slot(other);
-            break;
+            open_slot(pool, SLOT_KIND_BATCH);
+            return;
         }
-        Slot *slot = LIST_OWNER(list_first(&server->idle), Slot, server_link);
+        if (!server_batches(server, batch, now)) {
+            batcher_pass_through(pool->batcher, batch, now);
+            continue;
+        }
+        Slot *slot = LIST_OWNER(list_first(&server->idle[SLOT_KIND_BATCH]), Slot, server_link);
         slot_send(slot, batcher_take(pool->batcher, now));
     }
+}
+
+/* A server that is less loaded than the one that is used, for want of a connection there, gets one
+ * for the next. */
+static void open_on_less_loaded(Pool *pool, const Server *used)
+{
+    LIST_EACH (&pool->servers, link) {
+        Server *server = LIST_OWNER(link, Server, pool_link);
+        if (server->state == SERVER_STATE_UP && server->n_inflight < used->n_inflight &&
+            list_empty(&server->idle[SLOT_KIND_THROUGH]) &&
+            server->n_connecting[SLOT_KIND_THROUGH] == 0 && pool->connecting_pause.at == NSEC_NEVER)
+            server_open_slot(server, SLOT_KIND_THROUGH);
+    }
+}
+
+/* The slot on which the batch can go on now. */
+static Slot *through_slot_for(const Pool *pool, const Batch *batch)
+{
+    Carrier *wanted = batcher_wanted_carrier(batch);
+    if (wanted == NULL)
+        return idle_through_slot(pool);
+    Slot *slot = LIST_OWNER(wanted, Slot, carrier);
+    return slot->batch == batch || slot->state == SLOT_STATE_IDLE ? slot : NULL;
+}
+
+static void dispatch_through(Pool *pool)
+{
+    uint32_t n_unplaced = 0;
+    for (Batch *batch = batcher_next_through(pool->batcher, NULL), *next; batch != NULL;
+         batch = next) {
+        next = batcher_next_through(pool->batcher, batch);
+        Slot *slot = through_slot_for(pool, batch);
+        if (slot != NULL) {
+            open_on_less_loaded(pool, slot->server);
+            slot_send_through(slot, batch);
+        } else if (batcher_wanted_carrier(batch) == NULL &&
+                   ++n_unplaced > n_connecting_through(pool))
+            open_slot(pool, SLOT_KIND_THROUGH);
+    }
+}
+
+void pool_dispatch(Pool *pool, nsec_t now)
+{
+    dispatch_batches(pool, now);
+    dispatch_through(pool);
     if (!has_hope(pool))
         fail_waiting(pool, now);
 }
 
 void pool_abandon(Pool *pool, Batch *batch)
 {
-    Slot *slot = batch->carrier;
+    Slot *slot = LIST_OWNER(batch->carrier, Slot, carrier);
     check(slot->batch == batch);
     if (!list_linked(&slot->abandoned_link))
         list_append(&pool->abandoned, &slot->abandoned_link);

@@ -13,7 +13,10 @@
 #include "net/server.h"
 
 typedef struct PoolParams {
-    uint32_t connections; /* to a server */
+    uint32_t connections;             /* to a server, for batches */
+    uint32_t passthrough_connections; /* to a server, for what is passed through */
+    bool asks;                        /* some calls travel in envelopes: servers are asked */
+    nsec_t batch_retry_interval;
     nsec_t connect_timeout;
     nsec_t idle_timeout; /* 0: never */
     uint32_t max_failures;

@@ -11,6 +11,13 @@
 
 typedef struct Pool Pool;
 
+/* Whether a server serves the batch method of envelopes. */
+typedef enum ServerBatching {
+    SERVER_BATCHING_UNKNOWN, /* it is being asked */
+    SERVER_BATCHING_YES,
+    SERVER_BATCHING_NO, /* asked again every batch_retry_interval */
+} ServerBatching;
+
 typedef enum ServerState {
     SERVER_STATE_TRYING, /* the first attempt to connect is under way */
     SERVER_STATE_UP,
@@ -23,14 +30,18 @@ struct Server {
     Address address;
     char *name; /* as configured, with its address where the name has several */
     ServerState state;
-    List idle;  /* Slot.server_link; the latest used first */
-    List other; /* Slot.server_link; connecting and busy */
-    uint32_t n_slots;
-    uint32_t n_connecting;
+    ServerBatching batching;
+    bool asks;             /* the next connection asks whether it batches */
+    List idle[SLOT_KINDS]; /* Slot.server_link; the latest used first */
+    List other;            /* Slot.server_link; connecting and busy */
+    uint32_t n_slots[SLOT_KINDS];
+    uint32_t n_connecting[SLOT_KINDS];
     uint32_t n_inflight; /* calls */
     uint32_t n_failures; /* in a row */
     nsec_t backoff;      /* before the latest probe */
     LoopTimer probe;
+    LoopTimer retry;            /* of the question whether it batches */
+    GHashTable *unknown_native; /* MethodPolicy -> nsec_t, until when it is passed through */
     uint64_t failures[SERVER_FAILURES];
     LogLimit log_limit;
 };
@@ -40,12 +51,20 @@ void server_new(Pool *pool, const Address *address, const char *name);
 void server_free(Server *server); /* its slots must be freed */
 
 /* Opens another connection, unless it has as many as it may have. */
-void server_open_slot(Server *server);
+void server_open_slot(Server *server, SlotKind kind);
+bool server_may_open_slot(const Server *server, SlotKind kind);
 
 /* Closes its slots; batches in flight fail with `text`. */
 void server_close_slots(Server *server, const char *text);
 
+/* Whether a batch of this kind can be sent to it. */
+bool server_batches(const Server *server, const Batch *batch, nsec_t now);
+
 /* What happened on its slots. `why` is for people. */
-void server_connected(Server *server);
+void server_connected(Server *server, Slot *slot);
+void server_slot_idle(Server *server, Slot *slot); /* after a batch: it may be asked on it */
 void server_answered(Server *server);
+void server_told(Server *server, bool batches, const char *why);
+void server_unknown_native(Server *server, const MethodPolicy *policy, const char *why);
+void server_misshapen(Server *server, const Method *method, const char *why);
 void server_failed(Server *server, ServerFailure failure, const char *why);

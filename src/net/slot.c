@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "batch/join.h"
+#include "batch/native.h"
 #include "batch/split.h"
 #include "net/pool.h"
 #include "net/server.h"
@@ -27,6 +28,16 @@ static const char *state_name(SlotState state)
     return names[state];
 }
 
+/* The latest used first; those that somebody is bound to last, so that others leave them alone. */
+static void add_to_idle(Slot *slot)
+{
+    List *idle = &slot->server->idle[slot->kind];
+    if (list_empty(&slot->carrier.bound))
+        list_insert_after(&idle->head, &slot->server_link);
+    else
+        list_append(idle, &slot->server_link);
+}
+
 static void set_state(Slot *slot, SlotState state)
 {
     check(slot->state != SLOT_STATE_CLOSED && slot->state != state);
@@ -38,7 +49,7 @@ static void set_state(Slot *slot, SlotState state)
     list_remove(&slot->server_link);
     switch (state) {
     case SLOT_STATE_IDLE:
-        list_insert_after(&server->idle.head, &slot->server_link);
+        add_to_idle(slot);
         break;
     case SLOT_STATE_CONNECTING:
     case SLOT_STATE_BUSY:
@@ -71,17 +82,17 @@ static void set_events(Slot *slot, short events)
 static void take_from_server(Slot *slot)
 {
     Server *server = slot->server;
-    server->n_slots--;
+    server->n_slots[slot->kind]--;
     if (slot->state == SLOT_STATE_CONNECTING)
-        server->n_connecting--;
+        server->n_connecting[slot->kind]--;
 }
 
 /* The batch in flight is no longer this slot's. */
 static Batch *release_batch(Slot *slot)
 {
     Batch *batch = g_steal_pointer(&slot->batch);
-    if (batch != NULL)
-        slot->server->n_inflight -= batch->n_calls;
+    slot->server->n_inflight -= slot->n_inflight;
+    slot->n_inflight = 0;
     list_remove(&slot->abandoned_link);
     slot->due = NULL;
     return batch;
@@ -93,6 +104,7 @@ static void close_connection(Slot *slot)
     set_state(slot, SLOT_STATE_CLOSED);
     set_events(slot, 0);
     loop_timer_clear(&slot->timer);
+    carrier_clear(&slot->carrier);
     close(slot->fd);
     slot->fd = -1;
     loop_defer(slot->server->pool->loop, &slot->server->pool->release);
@@ -103,7 +115,10 @@ void slot_close(Slot *slot, const char *text)
     Pool *pool = slot->server->pool;
     nsec_t now = loop_now(pool->loop);
     Batch *batch = release_batch(slot);
+    bool asked = slot->asking;
     close_connection(slot);
+    if (asked)
+        server_told(slot->server, false, text);
     if (batch != NULL) {
         batcher_fail_batch(pool->batcher, batch, text, now);
         batcher_finish(pool->batcher, batch, now);
@@ -124,6 +139,10 @@ static void fail(Slot *slot, ServerFailure failure, const char *why)
 /* The server closed an idle connection, as it may. */
 static void lost(Slot *slot, const char *why)
 {
+    if (slot->asking) {
+        slot_close(slot, why);
+        return;
+    }
     if (slot->state == SLOT_STATE_BUSY) {
         fail(slot, SERVER_FAILURE_LOST, why);
         return;
@@ -138,7 +157,7 @@ static void become_idle(Slot *slot)
 {
     Pool *pool = slot->server->pool;
     set_state(slot, SLOT_STATE_IDLE);
-    set_events(slot, EV_READ);
+    set_events(slot, slot->unsent.len > 0 ? EV_READ | EV_WRITE : EV_READ); /* of a ONEWAY */
     if (pool->params.idle_timeout > 0)
         loop_timer_set(&slot->timer, slot->since + pool->params.idle_timeout);
     loop_defer(pool->loop, pool->dispatch);
@@ -156,9 +175,9 @@ static void on_connected(Slot *slot)
         fail(slot, SERVER_FAILURE_CONNECT, why);
         return;
     }
-    slot->server->n_connecting--;
+    slot->server->n_connecting[slot->kind]--;
     become_idle(slot);
-    server_connected(slot->server);
+    server_connected(slot->server, slot);
 }
 
 static void on_timer(void *data)
@@ -179,6 +198,13 @@ static void on_timer(void *data)
             loop_timer_set(&slot->timer, slot->since + params->idle_timeout);
         break;
     case SLOT_STATE_BUSY:
+        if (!slot->asking)
+            break;
+        if (now >= slot->since + params->connect_timeout)
+            slot_close(slot, "no answer within connect_timeout");
+        else /* it was set earlier, for connecting or being idle */
+            loop_timer_set(&slot->timer, slot->since + params->connect_timeout);
+        break;
     case SLOT_STATE_CLOSED:
         break;
     }
@@ -218,7 +244,7 @@ static void could_not_connect(Server *server, int code)
     server_failed(server, SERVER_FAILURE_CONNECT, why);
 }
 
-Slot *slot_new(Server *server)
+Slot *slot_new(Server *server, SlotKind kind)
 {
     Pool *pool = server->pool;
     int fd = start_connecting(&server->address);
@@ -228,6 +254,8 @@ Slot *slot_new(Server *server)
     }
     Slot *slot = g_new0(Slot, 1);
     slot->server = server;
+    slot->kind = kind;
+    carrier_init(&slot->carrier);
     slot->fd = fd;
     slot->state = SLOT_STATE_CONNECTING;
     slot->since = loop_now(pool->loop);
@@ -235,8 +263,8 @@ Slot *slot_new(Server *server)
     list_append(&server->other, &slot->server_link);
     loop_timer_init(&slot->timer, pool->loop, on_timer, slot);
     loop_timer_set(&slot->timer, slot->since + pool->params.connect_timeout);
-    server->n_slots++;
-    server->n_connecting++;
+    server->n_slots[kind]++;
+    server->n_connecting[kind]++;
     set_events(slot, EV_WRITE);
     return slot;
 }
@@ -299,25 +327,102 @@ static void give_back(Slot *slot)
     batcher_requeue(pool->batcher, batch, text, loop_now(pool->loop));
 }
 
-void slot_send(Slot *slot, Batch *batch)
+/* The sequence id of the next of `n` messages. */
+static int32_t take_seqids(Slot *slot, uint32_t n)
+{
+    int32_t first = slot->seqid;
+    slot->seqid = (int32_t)(((uint32_t)slot->seqid + n) & INT32_MAX);
+    return first;
+}
+
+static void become_busy(Slot *slot)
 {
     check(slot->state == SLOT_STATE_IDLE);
     Pool *pool = slot->server->pool;
-    const BatcherParams *params = batcher_params(pool->batcher);
-    slot->batch = batch;
-    batch->carrier = slot;
-    batch->seqid = slot->seqid;
-    uint32_t n_messages = batch->plain ? batch->n_calls : 1;
-    slot->seqid = (int32_t)(((uint32_t)slot->seqid + n_messages) & INT32_MAX);
-    slot->due = batch->plain ? batch_first(batch) : NULL;
-    slot->due_seqid = batch->seqid;
-    slot->server->n_inflight += batch->n_calls;
     set_state(slot, SLOT_STATE_BUSY);
-    frame_reader_init(&slot->reader, params->upstream, pool->params.max_answer_size, false);
+    frame_reader_init(&slot->reader, batcher_params(pool->batcher)->upstream,
+                      pool->params.max_answer_size, false);
+}
+
+/* Tells the server how many calls it has here now. */
+static void count_inflight(Slot *slot)
+{
+    slot->server->n_inflight += slot->batch->n_unanswered - slot->n_inflight;
+    slot->n_inflight = slot->batch->n_unanswered;
+}
+
+void slot_send(Slot *slot, Batch *batch)
+{
+    Pool *pool = slot->server->pool;
+    const BatcherParams *params = batcher_params(pool->batcher);
+    become_busy(slot);
+    slot->batch = batch;
+    batch->carrier = &slot->carrier;
+    batch->seqid = take_seqids(slot, batch->plain ? batch_travelling(batch) : 1);
+    slot->due = batch->plain ? batch_first(batch) : NULL;
+    count_inflight(slot);
     struct iovec *iovecs = pool_iovecs(pool, join_max_iovecs(batch));
     size_t n = join_batch(batch, params, loop_now(pool->loop), &slot->head, iovecs);
     if (!write_batch(slot, iovecs, n))
         give_back(slot);
+}
+
+/* The first from `call` on that was sent and is owed a reply. */
+static Call *owed_from(const Batch *batch, Call *call)
+{
+    while (call != NULL && call->oneway && call->state == CALL_STATE_ENDED) {
+        ListLink *next = list_next(&batch->calls, &call->batch_link);
+        call = next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL;
+    }
+    return call != NULL && call->state != CALL_STATE_WAITING ? call : NULL;
+}
+
+static void finish_batch(Slot *slot);
+
+void slot_send_through(Slot *slot, Batch *batch)
+{
+    Pool *pool = slot->server->pool;
+    nsec_t now = loop_now(pool->loop);
+    bool is_new = slot->batch == NULL;
+    if (is_new)
+        become_busy(slot);
+    slot->batch = batch;
+    Call *first = batcher_send_through(pool->batcher, batch, &slot->carrier, now);
+    if (first != NULL) {
+        struct iovec *iovecs = pool_iovecs(pool, join_max_iovecs(batch));
+        size_t n = join_singles(batch, first, batcher_params(pool->batcher), slot->seqid, iovecs);
+        take_seqids(slot, (uint32_t)n);
+        if (slot->unsent.len > 0) {
+            keep_unsent(slot, iovecs, n, 0);
+        } else if (!write_batch(slot, iovecs, n)) {
+            if (is_new)
+                give_back(slot);
+            else
+                lost(slot, "the connection was lost");
+            return;
+        }
+        batcher_through_written(pool->batcher, batch, now);
+        count_inflight(slot);
+        if (slot->due == NULL)
+            slot->due = first;
+    }
+    slot->due = owed_from(batch, slot->due);
+    if (slot->due == NULL)
+        finish_batch(slot);
+}
+
+void slot_ask(Slot *slot)
+{
+    Pool *pool = slot->server->pool;
+    Buffer question = {0};
+    become_busy(slot);
+    slot->asking = true;
+    join_question(batcher_params(pool->batcher), take_seqids(slot, 1), &question);
+    struct iovec iovec = {question.data, question.len};
+    loop_timer_set(&slot->timer, slot->since + pool->params.connect_timeout);
+    if (!write_batch(slot, &iovec, 1))
+        slot_close(slot, "the connection was lost");
+    buffer_clear(&question);
 }
 
 static void write_unsent(Slot *slot)
@@ -341,55 +446,130 @@ static void finish_batch(Slot *slot)
 {
     Pool *pool = slot->server->pool;
     Batch *batch = release_batch(slot);
-    if (slot->unsent.len == 0)
+    if (slot->unsent.len == 0 || slot->kind == SLOT_KIND_THROUGH)
         become_idle(slot);
     else /* an answer to what it cannot have read: of no use for another batch */
         slot_close(slot, "");
     server_answered(slot->server);
+    if (slot->state == SLOT_STATE_IDLE)
+        server_slot_idle(slot->server, slot);
     batcher_finish(pool->batcher, batch, loop_now(pool->loop));
 }
 
-static void take_plain_answer(Slot *slot, const Message *reply)
+/* The reply to a call that travels by itself. */
+static void take_single_answer(Slot *slot, const Message *reply)
 {
     Pool *pool = slot->server->pool;
-    const BatcherParams *params = batcher_params(pool->batcher);
-    Call *call = slot->due;
+    nsec_t now = loop_now(pool->loop);
     char why[SPLIT_WHY_SIZE];
-    bool framed = params->upstream.transport == TRANSPORT_FRAMED;
-    if (split_plain(call, params, slot->due_seqid, reply, framed, why) != SPLIT_OK) {
-        fail(slot, SERVER_FAILURE_BROKEN, why);
+    Batch *batch = slot->batch;
+    Call *call;
+    if (slot->due == NULL || split_single(batch, slot->due, batcher_params(pool->batcher), reply,
+                                          &call, why) != SPLIT_OK) {
+        fail(slot, SERVER_FAILURE_BROKEN, slot->due == NULL ? "a reply too many" : why);
         return;
     }
-    ListLink *next = list_next(&slot->batch->calls, &call->batch_link);
-    slot->due = next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL;
-    slot->due_seqid = (int32_t)(((uint32_t)slot->due_seqid + 1) & INT32_MAX);
-    if (call->state == CALL_STATE_SENT)
-        batcher_answer_call(pool->batcher, call, loop_now(pool->loop));
-    if (slot->due == NULL)
+    for (Call *over = slot->due; over != call;) {
+        ListLink *next = list_next(&batch->calls, &over->batch_link);
+        if (over->state == CALL_STATE_SENT)
+            batcher_pass_over_call(pool->batcher, over, now);
+        over = LIST_OWNER(next, Call, batch_link);
+    }
+    ListLink *next = list_next(&batch->calls, &call->batch_link);
+    batcher_answer_call(pool->batcher, call, now);
+    if (batch->n_followers > 0) /* their replies are borrowed from the batch */
+        pool->on_answers(pool->data);
+    slot->due = owed_from(batch, next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL);
+    batcher_drop_ended(batch, slot->due);
+    count_inflight(slot);
+    if (slot->due == NULL && !list_linked(&batch->waiting_link))
         finish_batch(slot);
+}
+
+static void take_refusal(Slot *slot, SplitStatus status, const char *why)
+{
+    Pool *pool = slot->server->pool;
+    nsec_t now = loop_now(pool->loop);
+    Server *server = slot->server;
+    char text[TEXT_SIZE];
+    snprintf(text, sizeof text, "thrift-batchd: upstream %s refused the batch: %s", server->name,
+             why);
+    if (status == SPLIT_E_MISSHAPEN) {
+        snprintf(text, sizeof text, "thrift-batchd: upstream %s: %s", server->name, why);
+        server_misshapen(server, slot->batch->group->method, why);
+    } else {
+        log_limited(&server->log_limit, now, LOG_LEVEL_WARNING, "server %s refused a batch: %s",
+                    server->name, why);
+    }
+    batcher_fail_batch(pool->batcher, slot->batch, text, now);
+    finish_batch(slot);
+}
+
+/* Nothing was executed: the server has not learnt this batch method. */
+static void take_unknown_method(Slot *slot, const char *why)
+{
+    Pool *pool = slot->server->pool;
+    Batch *batch = release_batch(slot);
+    if (batch_kind(batch) == BATCH_KIND_NATIVE)
+        server_unknown_native(slot->server, batch->group->method->policy, why);
+    else
+        server_told(slot->server, false, why);
+    if (slot->unsent.len == 0)
+        become_idle(slot);
+    else /* an answer to what it cannot have read */
+        slot_close(slot, "");
+    batcher_pass_through(pool->batcher, batch, loop_now(pool->loop));
 }
 
 static void take_batch_answer(Slot *slot, const Message *reply)
 {
     Pool *pool = slot->server->pool;
-    nsec_t now = loop_now(pool->loop);
-    char why[SPLIT_WHY_SIZE], text[TEXT_SIZE];
-    switch (split_envelope(slot->batch, batcher_params(pool->batcher), reply, why)) {
+    const BatcherParams *params = batcher_params(pool->batcher);
+    char why[SPLIT_WHY_SIZE] = "";
+    bool native = batch_kind(slot->batch) == BATCH_KIND_NATIVE;
+    SplitStatus status = native ? native_split(slot->batch, params, reply, why)
+                                : split_envelope(slot->batch, params, reply, why);
+    switch (status) {
     case SPLIT_OK:
-        batcher_answer_batch(pool->batcher, slot->batch, now);
-        break;
+        batcher_answer_batch(pool->batcher, slot->batch, loop_now(pool->loop));
+        pool->on_answers(pool->data);
+        finish_batch(slot);
+        return;
     case SPLIT_E_REFUSED:
-        snprintf(text, sizeof text, "thrift-batchd: upstream %s refused the batch: %s",
-                 slot->server->name, why);
-        log_limited(&slot->server->log_limit, now, LOG_LEVEL_WARNING,
-                    "server %s refused a batch: %s", slot->server->name, why);
-        batcher_fail_batch(pool->batcher, slot->batch, text, now);
-        break;
+    case SPLIT_E_MISSHAPEN:
+        take_refusal(slot, status, why);
+        return;
+    case SPLIT_E_UNKNOWN:
+        take_unknown_method(slot, why);
+        return;
     case SPLIT_E_BROKEN:
         fail(slot, SERVER_FAILURE_BROKEN, why);
         return;
     }
-    finish_batch(slot);
+}
+
+static void take_told(Slot *slot, const Message *reply)
+{
+    char why[SPLIT_WHY_SIZE] = "";
+    const BatcherParams *params = batcher_params(slot->server->pool->batcher);
+    SplitStatus status = split_question(params, reply, why);
+    if (status == SPLIT_E_BROKEN) {
+        slot_close(slot, why);
+        return;
+    }
+    slot->asking = false;
+    become_idle(slot);
+    server_told(slot->server, status == SPLIT_OK, why);
+}
+
+static void take_answer(Slot *slot, const Message *reply)
+{
+    if (slot->asking)
+        take_told(slot, reply);
+    else if (slot->due != NULL || slot->kind == SLOT_KIND_THROUGH)
+        take_single_answer(slot, reply);
+    else
+        take_batch_answer(slot, reply);
 }
 
 static const char *frame_error(FrameStatus status)
@@ -428,10 +608,7 @@ static size_t take_answers(Slot *slot, Bytes bytes)
             fail(slot, SERVER_FAILURE_BROKEN, frame_error(status));
             break;
         }
-        if (slot->batch->plain)
-            take_plain_answer(slot, &message);
-        else
-            take_batch_answer(slot, &message);
+        take_answer(slot, &message);
         if (slot->state == SLOT_STATE_CLOSED)
             break;
         done += taken;

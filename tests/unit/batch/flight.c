@@ -2,6 +2,8 @@
 #include "scenario.h"
 
 #include "batch/join.h"
+#include "batch/native.h"
+#include "wire/cursor.h"
 #include "wire/exception.h"
 #include "wire/frame.h"
 #include "wire/header.h"
@@ -13,13 +15,14 @@
 
 /* Upstream: what comes */
 
-static SentCall *find_sent(Scenario *scenario, Protocol protocol, Bytes body, Bytes name)
+/* The call that has come must be the one that was sent. */
+static SentCall *check_sent(const Call *call, Protocol protocol, Bytes body, Bytes name)
 {
-    char *token = token_read(protocol, body, 1);
-    SentCall *sent = g_hash_table_lookup(scenario->tokens, token);
-    expect(sent != NULL, "nobody sent %s", token);
+    char *key = token_read(protocol, body, 1);
+    SentCall *sent = sent_of(call);
+    expect_str_eq(sent->key, key);
     expect(bytes_equal(name, bytes_from_string(sent->name)));
-    g_free(token);
+    g_free(key);
     return sent;
 }
 
@@ -36,7 +39,8 @@ static void read_request(Flight *flight, unsigned i, const EnvelopeRequest *requ
     expect(!request->has_lane || request->lane > 0);
     Bytes body = {bytes.data + size, bytes.len - size};
     flight->calls[i] = (FlightCall){
-        .sent = find_sent(flight->scenario, protocol, body, message.name),
+        .call = flight->calls[i].call,
+        .sent = check_sent(flight->calls[i].call, protocol, body, message.name),
         .type = message.type,
         .seqid = message.seqid,
         .timeout_ms = request->timeout_ms,
@@ -80,14 +84,45 @@ static void read_plain(Flight *flight, Bytes bytes)
         expect_eq(message.seqid, plain_seqid(flight, i), "plain call %u has sequence id %d", i,
                   message.seqid);
         flight->calls[i] = (FlightCall){
-            .sent =
-                find_sent(flight->scenario, params->upstream.protocol, message.body, message.name),
+            .call = flight->calls[i].call,
+            .sent = check_sent(flight->calls[i].call, params->upstream.protocol, message.body,
+                               message.name),
             .type = message.type,
             .seqid = message.seqid,
         };
         bytes = (Bytes){bytes.data + taken, bytes.len - taken};
     }
     expect_eq(bytes.len, 0);
+}
+
+/* The batch method's arguments: the list, and the others, which the fake clients pad with. */
+static void read_native(Flight *flight, Bytes bytes)
+{
+    const BatcherParams *params = &flight->scenario->params;
+    const MethodPolicy *policy = flight->batch->group->method->policy;
+    FrameReader reader;
+    Message message;
+    size_t taken = 0;
+    frame_reader_init(&reader, params->upstream, SCENARIO_MAX_MESSAGE, true);
+    expect_eq(frame_reader_next(&reader, bytes, &message, &taken), FRAME_MESSAGE);
+    expect_eq(taken, bytes.len);
+    expect(bytes_equal(message.name, bytes_from_string(policy->batch_method)));
+    expect(message.type == MESSAGE_CALL && message.seqid == flight->batch->seqid);
+    Cursor cursor = cursor_init(params->upstream.protocol, message.body);
+    int16_t id;
+    ThriftType type, element;
+    while ((type = cursor_field(&cursor, &id)) != THRIFT_STOP &&
+           id != policy->batch_requests.ids[0])
+        cursor_skip(&cursor, type, false);
+    expect_eq(type, THRIFT_LIST);
+    expect_eq(cursor_list(&cursor, &element), flight->n_calls);
+    expect_eq(element, THRIFT_STRING);
+    for (unsigned i = 0; i < flight->n_calls; i++) {
+        Bytes key = cursor_string(&cursor);
+        expect(bytes_equal(key, bytes_from_string(flight->calls[i].sent->key)));
+        flight->calls[i].type = MESSAGE_CALL;
+    }
+    expect(!cursor.failed);
 }
 
 static void read_flight(Flight *flight)
@@ -101,15 +136,30 @@ static void read_flight(Flight *flight)
         buffer_append(&bytes, iovecs[i].iov_base, iovecs[i].iov_len);
     if (flight->plain)
         read_plain(flight, buffer_bytes(&bytes));
+    else if (batch_kind(flight->batch) == BATCH_KIND_NATIVE)
+        read_native(flight, buffer_bytes(&bytes));
     else
         read_envelope(flight, buffer_bytes(&bytes));
     g_free(iovecs);
     buffer_clear(&head);
     buffer_clear(&bytes);
+}
+
+static void list_calls(Flight *flight)
+{
+    Batch *batch = flight->batch;
+    flight->n_calls = batch_travelling(batch);
+    flight->n_all = batch->n_calls;
+    flight->calls = g_new0(FlightCall, flight->n_all);
     unsigned i = 0;
-    LIST_EACH (&flight->batch->calls, link)
+    LIST_EACH (&batch->calls, link)
         flight->calls[i++].call = LIST_OWNER(link, Call, batch_link);
     expect_eq(i, flight->n_calls);
+    LIST_EACH (&batch->followers, link)
+        flight->calls[i++].call = LIST_OWNER(link, Call, batch_link);
+    expect_eq(i, flight->n_all);
+    for (i = 0; i < flight->n_all; i++)
+        flight->calls[i].sent = sent_of(flight->calls[i].call);
 }
 
 static void describe(Flight *flight)
@@ -132,7 +182,7 @@ static void describe(Flight *flight)
 
 static bool carries_client(const Flight *flight, const FakeClient *client)
 {
-    for (unsigned i = 0; i < flight->n_calls; i++)
+    for (unsigned i = 0; i < flight->n_all; i++)
         if (flight->calls[i].sent->client == client)
             return true;
     return false;
@@ -144,6 +194,8 @@ static void check_pair(const Flight *flight, const FlightCall *one, const Flight
     bool same_client = one->sent->client == other->sent->client;
     if (same_client && strict)
         expect(one->sent->number < other->sent->number, "%s", flight->text);
+    if (same_client && strict && batch_kind(flight->batch) == BATCH_KIND_NATIVE)
+        return;
     if (same_client && strict && !flight->plain)
         expect(one->lane > 0 && one->lane == other->lane, "%s", flight->text);
     if (!same_client && one->lane > 0)
@@ -167,7 +219,9 @@ static void check_call(const Flight *flight, unsigned i)
         return;
     }
     expect(call->sent->number > client->executed, "%s is late", call->sent->token);
-    if (alone && !client->lost_calls)
+    expect(client->oneway_line == 0 || scenario_line(flight->scenario, client->oneway_line) == NULL,
+           "%s does not follow its client's oneway call", call->sent->token);
+    if (alone && !client->lost_calls && flight->n_all == flight->n_calls)
         expect_eq(call->lane, 0, "%s", flight->text);
 }
 
@@ -178,21 +232,29 @@ static void check_flight(const Flight *flight)
     for (unsigned i = 0; i < flight->n_calls; i++) {
         check_call(flight, i);
         size += flight->calls[i].sent->size;
-        expect_eq(flight->calls[i].call->method->group, flight->batch->group);
+        expect_eq(flight->calls[i].call->group, flight->batch->group);
     }
-    expect(flight->n_calls <= scenario->params.max_calls);
+    expect(flight->n_all <= scenario->params.max_calls);
     expect(flight->n_calls == 1 || size <= scenario->params.max_bytes);
     for (guint k = 0; k < scenario->flights->len && scenario_is_strict(scenario); k++) {
         const Flight *other = g_ptr_array_index(scenario->flights, k);
-        for (unsigned i = 0; i < other->n_calls; i++)
+        for (unsigned i = 0; i < other->n_all; i++)
             expect(!carries_client(flight, other->calls[i].sent->client),
                    "%s overtakes or overlaps %s", flight->text, other->text);
+    }
+    for (guint k = 0; k < scenario->lines->len && scenario_is_strict(scenario); k++) {
+        const Line *line = g_ptr_array_index(scenario->lines, k);
+        for (guint i = 0; i < line->server->len; i++) {
+            const FlightCall *call = g_ptr_array_index(line->server, i);
+            expect(!carries_client(flight, call->sent->client) || call->sent->n_ended > 0,
+                   "%s overtakes or overlaps %s", flight->text, call->sent->token);
+        }
     }
 }
 
 Flight *scenario_take(Scenario *scenario)
 {
-    bool due = batcher_due(scenario->batcher, scenario->now);
+    bool due = batcher_next_due(scenario->batcher, scenario->now) != NULL;
     Batch *batch = batcher_take(scenario->batcher, scenario->now);
     expect_eq(due, batch != NULL);
     if (batch == NULL)
@@ -201,10 +263,10 @@ Flight *scenario_take(Scenario *scenario)
     flight->scenario = scenario;
     flight->batch = batch;
     flight->plain = batch->plain;
-    flight->n_calls = batch->n_calls;
-    flight->calls = g_new0(FlightCall, batch->n_calls);
+    list_calls(flight);
     batch->seqid = scenario->next_seqid;
-    batch->carrier = flight;
+    carrier_init(&flight->carrier);
+    batch->carrier = &flight->carrier;
     uint32_t n_messages = flight->plain ? flight->n_calls : 1;
     scenario->next_seqid =
         (int32_t)(((uint32_t)scenario->next_seqid + n_messages) & (uint32_t)INT32_MAX);
@@ -233,7 +295,7 @@ void append_answer(const Scenario *scenario, const FlightCall *call, Buffer *out
     if (name_begins(name, "log"))
         return;
     if (name_begins(name, "fail")) {
-        char *text = g_strconcat(TOKEN_REFUSED, call->sent->token, NULL);
+        char *text = g_strconcat(TOKEN_REFUSED, call->sent->key, NULL);
         exception_append(out, form, name, call->seqid, EXCEPTION_UNKNOWN, text);
         g_free(text);
         return;
@@ -241,7 +303,7 @@ void append_answer(const Scenario *scenario, const FlightCall *call, Buffer *out
     Buffer body = {0};
     size_t padding = name_begins(name, "large") ? scenario->large : 0;
     size_t width = name_begins(name, "wide") ? scenario->large : 0;
-    token_write(&body, form.protocol, 0, call->sent->token, padding, width);
+    token_write(&body, form.protocol, 0, call->sent->key, padding, width);
     Message header = {.type = MESSAGE_REPLY, .seqid = call->seqid, .name = name};
     append_message(out, form, header, buffer_bytes(&body));
     buffer_clear(&body);
@@ -262,8 +324,39 @@ static void append_responses(const Flight *flight, Writer *writer)
     }
 }
 
+static Buffer native_answer(const Flight *flight)
+{
+    const MethodPolicy *policy = flight->batch->group->method->policy;
+    Form form = {TRANSPORT_BUFFERED, flight->scenario->params.upstream.protocol, true};
+    Message header = {
+        .type = MESSAGE_REPLY,
+        .seqid = flight->batch->seqid,
+        .name = header_bare_name(bytes_from_string(policy->batch_method)),
+    };
+    Buffer out = {0};
+    append_message(&out, form, header, (Bytes){0});
+    bool map = strstr(policy->batch_method, "Map") != NULL;
+    Writer writer = writer_init(form.protocol, &out);
+    int16_t outer = writer_enter_struct(&writer);
+    writer_field(&writer, map ? THRIFT_MAP : THRIFT_LIST, 0);
+    if (map)
+        writer_map(&writer, THRIFT_STRING, THRIFT_STRING, flight->n_calls);
+    else
+        writer_list(&writer, THRIFT_STRING, flight->n_calls);
+    for (unsigned i = 0; i < flight->n_calls; i++) {
+        Bytes key = bytes_from_string(flight->calls[i].sent->key);
+        if (map)
+            writer_string(&writer, key);
+        writer_string(&writer, key);
+    }
+    writer_leave_struct(&writer, outer);
+    return out;
+}
+
 Buffer flight_right_answer(const Flight *flight)
 {
+    if (batch_kind(flight->batch) == BATCH_KIND_NATIVE)
+        return native_answer(flight);
     const BatcherParams *params = &flight->scenario->params;
     Form form = {TRANSPORT_BUFFERED, params->upstream.protocol, true};
     Message header = {
@@ -320,7 +413,7 @@ static void arrival_clear(Arrival *arrival)
 
 static void executed(Flight *flight)
 {
-    for (unsigned i = 0; i < flight->n_calls; i++) {
+    for (unsigned i = 0; i < flight->n_all; i++) {
         const SentCall *sent = flight->calls[i].sent;
         sent->client->executed = MAX(sent->client->executed, sent->number);
     }
@@ -328,6 +421,7 @@ static void executed(Flight *flight)
 
 static void flight_free(Flight *flight)
 {
+    carrier_clear(&flight->carrier);
     expect(g_ptr_array_remove_fast(flight->scenario->flights, flight));
     g_free(flight->calls);
     g_free(flight->text);
@@ -343,11 +437,18 @@ static void finish(Flight *flight)
     batcher_finish(scenario->batcher, batch, scenario->now);
 }
 
+static SplitStatus split(Flight *flight, const Message *message, char why[SPLIT_WHY_SIZE])
+{
+    const BatcherParams *params = &flight->scenario->params;
+    if (batch_kind(flight->batch) == BATCH_KIND_NATIVE)
+        return native_split(flight->batch, params, message, why);
+    return split_envelope(flight->batch, params, message, why);
+}
+
 SplitStatus flight_split(Flight *flight, Bytes message, char why[SPLIT_WHY_SIZE])
 {
     Arrival arrival = arrive(flight->scenario, message);
-    SplitStatus status =
-        split_envelope(flight->batch, &flight->scenario->params, &arrival.message, why);
+    SplitStatus status = split(flight, &arrival.message, why);
     arrival_clear(&arrival);
     return status;
 }
@@ -358,7 +459,7 @@ static void answer_envelope(Flight *flight)
     char why[SPLIT_WHY_SIZE];
     Buffer answer = flight_right_answer(flight);
     Arrival arrival = arrive(scenario, buffer_bytes(&answer));
-    expect_eq(split_envelope(flight->batch, &scenario->params, &arrival.message, why), SPLIT_OK);
+    expect_eq(split(flight, &arrival.message, why), SPLIT_OK, "%s", why);
     batcher_answer_batch(scenario->batcher, flight->batch, scenario->now);
     arrival_clear(&arrival);
     buffer_clear(&answer);
@@ -373,12 +474,13 @@ void flight_answers_next(Flight *flight)
     Buffer answer = {0};
     append_answer(scenario, call, &answer);
     Arrival arrival = arrive(scenario, buffer_bytes(&answer));
-    bool framed = scenario->params.upstream.transport == TRANSPORT_FRAMED;
-    expect_eq(split_plain(call->call, &scenario->params, plain_seqid(flight, flight->n_answered),
-                          &arrival.message, framed, why),
+    Call *answered = NULL;
+    expect_eq(call->call->sent_seqid, plain_seqid(flight, flight->n_answered));
+    expect_eq(split_single(flight->batch, call->call, &scenario->params, &arrival.message,
+                           &answered, why),
               SPLIT_OK);
-    if (call->call->state == CALL_STATE_SENT)
-        batcher_answer_call(scenario->batcher, call->call, scenario->now);
+    expect_eq(answered, call->call);
+    batcher_answer_call(scenario->batcher, call->call, scenario->now);
     arrival_clear(&arrival);
     buffer_clear(&answer);
     if (++flight->n_answered == flight->n_calls)
@@ -408,4 +510,12 @@ void flight_returns(Flight *flight, const char *text)
     Batch *batch = flight->batch;
     flight_free(flight);
     batcher_requeue(scenario->batcher, batch, text, scenario->now);
+}
+
+void flight_is_unknown(Flight *flight)
+{
+    Scenario *scenario = flight->scenario;
+    Batch *batch = flight->batch;
+    flight_free(flight);
+    batcher_pass_through(scenario->batcher, batch, scenario->now);
 }

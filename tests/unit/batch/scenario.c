@@ -26,7 +26,7 @@ static void note_exception(FakeClient *client, const SentCall *sent, const Messa
     client->error = g_strndup((const char *)text.data, text.len);
     bool upstream = g_str_has_prefix(client->error, TOKEN_REFUSED);
     if (upstream)
-        expect_str_eq(client->error + strlen(TOKEN_REFUSED), sent->token);
+        expect_str_eq(client->error + strlen(TOKEN_REFUSED), sent->key);
     g_string_append_printf(client->got, "%s%s", upstream ? "?" : "!", sent->token);
 }
 
@@ -41,8 +41,8 @@ static void note_reply(FakeClient *client, SentCall *sent, const Message *reply)
     }
     expect_eq(reply->type, MESSAGE_REPLY);
     char *token = token_read(client->form.protocol, reply->body, 0);
-    expect_str_eq(token, sent->token);
-    g_string_append(client->got, token);
+    expect_str_eq(token, sent->key);
+    g_string_append(client->got, sent->token);
     g_free(token);
 }
 
@@ -62,8 +62,9 @@ static void read_reply(FakeClient *client, SentCall *sent, Bytes bytes)
     note_reply(client, sent, &reply);
 }
 
-static SentCall *sent_of(FakeClient *client, const Call *call)
+SentCall *sent_of(const Call *call)
 {
+    FakeClient *client = LIST_OWNER(call->caller, FakeClient, caller);
     SentCall *sent = g_ptr_array_index(client->sent, (guint)(call->seqid - FIRST_SEQID));
     expect_eq(sent->seqid, call->seqid);
     return sent;
@@ -71,7 +72,7 @@ static SentCall *sent_of(FakeClient *client, const Call *call)
 
 static void take_reply(FakeClient *client, Call *call)
 {
-    SentCall *sent = sent_of(client, call);
+    SentCall *sent = sent_of(call);
     Buffer bytes = {0};
     buffer_append(&bytes, call->reply.head.data, call->reply.head.len);
     buffer_append(&bytes, call->reply.body.data, call->reply.body.len);
@@ -95,7 +96,7 @@ static void on_call_ended(void *data, Call *call)
 {
     Scenario *scenario = data;
     FakeClient *client = LIST_OWNER(call->caller, FakeClient, caller);
-    SentCall *sent = sent_of(client, call);
+    SentCall *sent = sent_of(call);
     expect_eq(call->state, CALL_STATE_ENDED);
     expect_eq(sent->n_ended, 0, "%s ends again", sent->token);
     sent->n_ended++;
@@ -118,6 +119,13 @@ static void on_batch_abandoned(void *data, Batch *batch)
             continue;
         expect(!flight->abandoned, "a batch is abandoned twice");
         flight->abandoned = true;
+        return;
+    }
+    for (guint i = 0; i < scenario->lines->len; i++) {
+        Line *line = g_ptr_array_index(scenario->lines, i);
+        if (line->batch != batch)
+            continue;
+        line->abandoned = true;
         return;
     }
     expect(false, "a batch is abandoned that is not in flight");
@@ -146,13 +154,15 @@ FakeClient *scenario_client(Scenario *scenario)
     return scenario_client_of(scenario, (Form){TRANSPORT_FRAMED, PROTOCOL_BINARY, true});
 }
 
-static SentCall *sent_new(FakeClient *client, MessageType type, const char *name, const char *token)
+static SentCall *sent_new(FakeClient *client, MessageType type, const char *name, const char *token,
+                          const char *key)
 {
     SentCall *sent = g_new0(SentCall, 1);
     *sent = (SentCall){
         .client = client,
         .name = g_strdup(name),
         .token = g_strdup(token),
+        .key = g_strdup(key),
         .type = type,
         .seqid = FIRST_SEQID + (int32_t)client->sent->len,
         .number = client->sent->len + 1,
@@ -163,13 +173,13 @@ static SentCall *sent_new(FakeClient *client, MessageType type, const char *name
     return sent;
 }
 
-void client_sends(FakeClient *client, MessageType type, const char *method, const char *token,
-                  size_t padding)
+static void client_sends_key(FakeClient *client, MessageType type, const char *method,
+                             const char *key, const char *token, size_t padding)
 {
     Scenario *scenario = client->scenario;
-    SentCall *sent = sent_new(client, type, method, token);
+    SentCall *sent = sent_new(client, type, method, token, key);
     Buffer body = {0}, bytes = {0};
-    token_write(&body, client->form.protocol, 1, token, padding, 0);
+    token_write(&body, client->form.protocol, 1, key, padding, 0);
     Message header = {.type = type, .seqid = sent->seqid, .name = bytes_from_string(method)};
     append_message(&bytes, client->form, header, buffer_bytes(&body));
 
@@ -186,6 +196,17 @@ void client_sends(FakeClient *client, MessageType type, const char *method, cons
     buffer_clear(&bytes);
     buffer_clear(&body);
     batcher_submit(scenario->batcher, call, scenario->now);
+}
+
+void client_sends(FakeClient *client, MessageType type, const char *method, const char *token,
+                  size_t padding)
+{
+    client_sends_key(client, type, method, token, token, padding);
+}
+
+void client_asks(FakeClient *client, const char *method, const char *key, const char *token)
+{
+    client_sends_key(client, MESSAGE_CALL, method, key, token, 0);
 }
 
 void client_calls(FakeClient *client, const char *method, const char *token)
@@ -235,6 +256,7 @@ static void client_free(FakeClient *client)
         expect_eq(sent->n_ended, 1, "%s has not ended", sent->token);
         g_free(sent->name);
         g_free(sent->token);
+        g_free(sent->key);
         g_free(sent);
     }
     g_ptr_array_unref(client->sent);
@@ -273,6 +295,8 @@ Scenario *scenario_new_with_policies(BatcherParams params, MethodPolicy *const *
         batcher_new(&params, scenario->methods, &operations, scenario, &scenario->counters);
     scenario->clients = g_ptr_array_new();
     scenario->flights = g_ptr_array_new();
+    scenario->lines = g_ptr_array_new();
+    scenario->max_lines = 64;
     scenario->tokens = g_hash_table_new(g_str_hash, g_str_equal);
     scenario->next_seqid = 1;
     scenario->large = 1000;
@@ -284,14 +308,15 @@ Scenario *scenario_new(BatcherParams params)
     return scenario_new_with_policies(params, NULL, 0);
 }
 
-/* A lane stays set when a client's other calls expire while they wait. */
+/* A lane stays set when a client's other calls expire while they wait, or travel in a batch that
+ * comes back. */
 static void note_expiring(Scenario *scenario)
 {
     for (guint i = 0; i < scenario->clients->len; i++) {
         FakeClient *client = g_ptr_array_index(scenario->clients, i);
         LIST_EACH (&client->caller.calls, link) {
             const Call *call = LIST_OWNER(link, Call, caller_link);
-            if (call->state == CALL_STATE_WAITING && call->deadline <= scenario->now)
+            if (call->deadline <= scenario->now)
                 client->lost_calls = true;
         }
     }
@@ -320,6 +345,12 @@ static void check_counters(const Scenario *scenario)
 void scenario_end(Scenario *scenario)
 {
     expect_eq(scenario->flights->len, 0, "a batch is in flight at the end");
+    while (scenario->lines->len > 0) {
+        Line *line = g_ptr_array_index(scenario->lines, 0);
+        expect(line->batch == NULL, "calls are passed through at the end");
+        line_fails(line, "");
+    }
+    expect(batcher_next_through(scenario->batcher, NULL) == NULL);
     for (guint i = 0; i < scenario->clients->len; i++)
         client_free(g_ptr_array_index(scenario->clients, i));
     check_counters(scenario);
@@ -329,5 +360,6 @@ void scenario_end(Scenario *scenario)
     g_hash_table_unref(scenario->tokens);
     g_ptr_array_unref(scenario->clients);
     g_ptr_array_unref(scenario->flights);
+    g_ptr_array_unref(scenario->lines);
     g_free(scenario);
 }

@@ -31,13 +31,15 @@ typedef struct FakeClient {
     GString *got;    /* tokens in order: "a1 ?a2 !a3"; ?: the upstream's exception, !: an error */
     char *error;     /* the latest exception's text */
     int32_t error_code;
-    unsigned executed; /* strict order: the calls up to this number have been executed */
-    bool lost_calls;   /* withdrawn, or expired while they waited */
+    unsigned executed;    /* strict order: the calls up to this number have been executed */
+    bool lost_calls;      /* withdrawn, or expired while they waited */
+    unsigned oneway_line; /* strict order: where its latest call, a ONEWAY, went; 0: none */
 } FakeClient;
 
 typedef struct SentCall {
     FakeClient *client;
     char *name, *token;
+    char *key; /* what travels; the token, unless another was given */
     MessageType type;
     int32_t seqid;
     unsigned number; /* of the client's calls, from 1 */
@@ -56,13 +58,26 @@ typedef struct FlightCall {
 typedef struct Flight {
     Scenario *scenario;
     Batch *batch;
+    Carrier carrier;
     FlightCall *calls;
-    unsigned n_calls;
+    unsigned n_calls;    /* that travel */
+    unsigned n_all;      /* with followers, which stand behind them in `calls` */
     unsigned n_answered; /* plain: the answers come one by one */
     bool plain;
     bool abandoned;
     char *text; /* "a1 b1", "plain a1"; "a1@2": lane 2, "a1!": as ONEWAY */
 } Flight;
+
+/* A connection for calls that are passed through. */
+typedef struct Line {
+    Scenario *scenario;
+    Carrier carrier;
+    unsigned number; /* from 1 */
+    Batch *batch;
+    Call *due;
+    GPtrArray *server; /* of FlightCall: read by the server and not answered */
+    bool abandoned;
+} Line;
 
 struct Scenario {
     BatcherParams params;
@@ -71,6 +86,10 @@ struct Scenario {
     Batcher *batcher;
     nsec_t now;
     GPtrArray *clients, *flights;
+    GPtrArray *lines;   /* in the order in which they were opened */
+    unsigned max_lines; /* passthrough_connections */
+    unsigned n_lines;   /* opened so far */
+    bool breaks;        /* the next write to an idle line fails */
     GHashTable *tokens; /* token -> SentCall, borrowed */
     int32_t next_seqid; /* upstream */
     size_t large;       /* bytes, or values, of a long answer */
@@ -99,7 +118,10 @@ void client_calls(FakeClient *client, const char *method, const char *token);
 void client_sends_oneway(FakeClient *client, const char *method, const char *token);
 void client_sends(FakeClient *client, MessageType type, const char *method, const char *token,
                   size_t padding);
+/* What travels is `key`, which other calls may have too; the story knows the call by `token`. */
+void client_asks(FakeClient *client, const char *method, const char *key, const char *token);
 void client_leaves(FakeClient *client);
+SentCall *sent_of(const Call *call);
 
 /* The upstream has a free slot. NULL when no batch is due. */
 Flight *scenario_take(Scenario *scenario);
@@ -108,6 +130,18 @@ Flight *scenario_take(Scenario *scenario);
 void flight_answers(Flight *flight);
 void flight_fails(Flight *flight, const char *text);
 void flight_returns(Flight *flight, const char *text); /* not a byte of it was sent */
+
+void flight_is_unknown(Flight *flight); /* UNKNOWN_METHOD: it is passed through */
+
+/* Sends what is to be passed through, on idle lines or new ones, and tells what went where:
+ * "1:a1 1:a2! 2:b1". */
+char *scenario_send_through(Scenario *scenario);
+void scenario_assert_passes(Scenario *scenario, const char *expected, int line);
+Line *scenario_line(Scenario *scenario, unsigned number); /* NULL when it is closed */
+
+/* The server answers the next call that it owes an answer to; false when there is none. */
+bool line_answers(Line *line);
+void line_fails(Line *line, const char *text); /* it is closed */
 
 /* The next answer to a plain batch; with the last one the flight has ended. */
 void flight_answers_next(Flight *flight);
@@ -123,10 +157,11 @@ void append_answer(const Scenario *scenario, const FlightCall *call, Buffer *out
 
 Flight *scenario_assert_takes(Scenario *scenario, const char *expected, int line);
 
-#define assert_takes(scenario, expected) scenario_assert_takes(scenario, expected, __LINE__)
+#define assert_takes(scenario, expected)  scenario_assert_takes(scenario, expected, __LINE__)
+#define assert_passes(scenario, expected) scenario_assert_passes(scenario, expected, __LINE__)
 #define assert_takes_nothing(scenario)                                                             \
     do {                                                                                           \
-        expect(!batcher_due((scenario)->batcher, (scenario)->now));                                \
+        expect(batcher_next_due((scenario)->batcher, (scenario)->now) == NULL);                    \
         expect(batcher_take((scenario)->batcher, (scenario)->now) == NULL);                        \
     } while (0)
 #define assert_got(client, expected) expect_str_eq((client)->got->str, expected)

@@ -244,9 +244,10 @@ static void answer_plain(Journey *journey, Batch *batch, const BatcherParams *pa
         size_t taken;
         char why[SPLIT_WHY_SIZE];
         read_message(params->upstream, false, buffer_bytes(&answer), &reply, &taken);
-        bool framed = params->upstream.transport == TRANSPORT_FRAMED;
-        SplitStatus status = split_plain(traveller->call, params, seqid, &reply, framed, why);
+        Call *answered = NULL;
+        SplitStatus status = split_single(batch, traveller->call, params, &reply, &answered, why);
         expect_eq(status, SPLIT_OK, "%s", why);
+        expect_eq(answered, traveller->call);
         batcher_answer_call(journey->batcher, traveller->call, 1);
         buffer_clear(&answer);
     }

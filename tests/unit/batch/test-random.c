@@ -8,7 +8,27 @@
 enum { STEPS = 3000, MAX_CLIENTS = 9, SLOTS = 3 };
 
 static MethodPolicy slow = {.name = (char *)"slow*", .group = (char *)"slow"};
-static MethodPolicy *const policies[] = {&slow};
+static MethodPolicy off = {.name = (char *)"off*", .batch = BATCH_MODE_OFF};
+static MethodPolicy log_off = {.name = (char *)"logOff", .batch = BATCH_MODE_OFF};
+static MethodPolicy same = {.name = (char *)"same*", .dedupe = true};
+static MethodPolicy many = {
+    .name = (char *)"many",
+    .batch = BATCH_MODE_NATIVE,
+    .batch_method = (char *)"manyList",
+    .batch_item = 1,
+    .batch_requests = {.ids = {7}, .len = 1},
+    .batch_responses = {.ids = {0}, .len = 1},
+};
+static MethodPolicy keyed = {
+    .name = (char *)"keyed",
+    .batch = BATCH_MODE_NATIVE,
+    .dedupe = true,
+    .batch_method = (char *)"Users:keyedMap",
+    .batch_item = 1,
+    .batch_requests = {.ids = {1}, .len = 1},
+    .batch_responses = {.ids = {0}, .len = 1},
+};
+static MethodPolicy *const policies[] = {&slow, &off, &log_off, &same, &many, &keyed};
 
 typedef struct Walk {
     Random random;
@@ -35,8 +55,9 @@ static Flight *any_flight(Walk *walk)
  * for one that is owed none. */
 static void submit(Walk *walk)
 {
-    static const char *const methods[] = {"echo",      "Users:getUser", "slowOne", "fail",
-                                          "Users:log", "logSlow",       "large"};
+    static const char *const methods[] = {
+        "echo",   "Users:getUser", "slowOne", "fail", "Users:log", "logSlow", "large",
+        "offOne", "offTwo",        "logOff",  "same", "many",      "keyed"};
     Random *random = &walk->random;
     FakeClient *client = any_client(walk);
     const char *method = methods[random_below(random, G_N_ELEMENTS(methods))];
@@ -44,6 +65,15 @@ static void submit(Walk *walk)
     if (client->caller.departed && !oneway)
         return;
     char *token = g_strdup_printf("t%u", walk->n_tokens++);
+    if (!oneway && random_one_in(random, 2) &&
+        (strcmp(method, "same") == 0 || strcmp(method, "keyed") == 0 ||
+         strcmp(method, "many") == 0)) {
+        char *key = g_strdup_printf("k%u", random_below(random, 3));
+        client_asks(client, method, key, token);
+        g_free(key);
+        g_free(token);
+        return;
+    }
     client_sends(client, oneway ? MESSAGE_ONEWAY : MESSAGE_CALL, method, token,
                  random_one_in(random, 5) ? random_below(random, 800) : 0);
     g_free(token);
@@ -66,8 +96,48 @@ static void answer(Walk *walk)
         flight_answers(flight);
 }
 
+static Line *any_line(Walk *walk)
+{
+    GPtrArray *lines = walk->scenario->lines;
+    if (lines->len == 0)
+        return NULL;
+    return g_ptr_array_index(lines, random_below(&walk->random, lines->len));
+}
+
+static void send_through(Walk *walk)
+{
+    walk->scenario->breaks = random_one_in(&walk->random, 10);
+    g_free(scenario_send_through(walk->scenario));
+    walk->scenario->breaks = false;
+}
+
+static void answer_line(Walk *walk)
+{
+    Line *line = any_line(walk);
+    if (line != NULL && !line->abandoned)
+        line_answers(line);
+}
+
+/* The server has turned out not to batch. */
+static void fall_back(Walk *walk)
+{
+    Scenario *scenario = walk->scenario;
+    Flight *flight = any_flight(walk);
+    Batch *due = batcher_next_due(scenario->batcher, scenario->now);
+    if (due != NULL && random_one_in(&walk->random, 2))
+        batcher_pass_through(scenario->batcher, due, scenario->now);
+    else if (flight != NULL && !flight->plain && !flight->abandoned)
+        flight_is_unknown(flight);
+}
+
 static void drop_abandoned(Walk *walk)
 {
+    GPtrArray *lines = walk->scenario->lines;
+    for (guint i = lines->len; i-- > 0;) {
+        Line *line = g_ptr_array_index(lines, i);
+        if (line->abandoned)
+            line_fails(line, "");
+    }
     GPtrArray *flights = walk->scenario->flights;
     for (guint i = flights->len; i-- > 0;) {
         Flight *flight = g_ptr_array_index(flights, i);
@@ -80,6 +150,11 @@ static void drop_abandoned(Walk *walk)
 static void lose(Walk *walk)
 {
     Flight *flight = any_flight(walk);
+    Line *line = any_line(walk);
+    if (line != NULL && random_one_in(&walk->random, 2)) {
+        line_fails(line, "lost");
+        return;
+    }
     if (flight == NULL)
         return;
     if (flight->n_answered == 0 && random_one_in(&walk->random, 2))
@@ -110,10 +185,16 @@ static void step(Walk *walk)
     unsigned dice = random_below(&walk->random, 100);
     if (dice < 40)
         submit(walk);
-    else if (dice < 60)
+    else if (dice < 52)
         take(walk);
-    else if (dice < 80)
+    else if (dice < 60)
+        send_through(walk);
+    else if (dice < 69)
         answer(walk);
+    else if (dice < 78)
+        answer_line(walk);
+    else if (dice < 80)
+        fall_back(walk);
     else if (dice < 90)
         pass_time(walk);
     else if (dice < 93)
@@ -133,22 +214,39 @@ static void check_timers(const Walk *walk)
     nsec_t window = batcher_next_window(scenario->batcher, scenario->now);
     expect(window > scenario->now);
     if (window != NSEC_NEVER)
-        expect(batcher_due(scenario->batcher, window));
+        expect(batcher_next_due(scenario->batcher, window) != NULL);
     expect(batcher_next_deadline(scenario->batcher) > scenario->now);
+}
+
+static bool answer_lines(Walk *walk)
+{
+    bool moved = false;
+    for (guint i = 0; i < walk->scenario->lines->len; i++)
+        moved = line_answers(g_ptr_array_index(walk->scenario->lines, i)) || moved;
+    return moved;
 }
 
 static void settle(Walk *walk)
 {
+    unsigned n_stuck = 0;
     Scenario *scenario = walk->scenario;
     batcher_drain(scenario->batcher);
     while (scenario->counters.pending_calls > 0 || scenario->flights->len > 0) {
         drop_abandoned(walk);
         Flight *flight = any_flight(walk);
+        bool moved = answer_lines(walk);
+        char *text = scenario_send_through(scenario);
+        moved = moved || text[0] != '\0';
+        g_free(text);
         if (flight != NULL)
             flight_answers(flight);
-        else
-            expect(scenario_take(scenario) != NULL, "calls are left that no batch has");
+        else if (scenario_take(scenario) == NULL && !moved && ++n_stuck > 10)
+            break;
     }
+    /* A method that never answers, last on its connection, is known by its timeout only. */
+    scenario_pass(scenario, scenario->params.call_timeout);
+    drop_abandoned(walk);
+    expect_eq(scenario->counters.pending_calls, 0, "calls are left that no batch has");
 }
 
 static void walk_with(BatcherParams params, uint64_t seed)

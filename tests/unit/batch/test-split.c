@@ -314,7 +314,8 @@ static void assert_refused(Protocol protocol, ExceptionCode code, const char *te
     Flight *flight = set_out(protocol, "echo");
     Buffer answer = exception_for(flight, code, text);
     char why[SPLIT_WHY_SIZE] = "";
-    expect_eq(flight_split(flight, buffer_bytes(&answer), why), SPLIT_E_REFUSED);
+    expect_eq(flight_split(flight, buffer_bytes(&answer), why),
+              code == EXCEPTION_UNKNOWN_METHOD ? SPLIT_E_UNKNOWN : SPLIT_E_REFUSED);
     assert_readable(why);
     if (expected != NULL)
         expect_str_eq(why, expected);
@@ -425,8 +426,9 @@ static SplitStatus judge_plain(Flight *flight, Message header, int extra, char *
     Message reply = header;
     reply.whole = (Bytes){exact, bytes.len};
     reply.body = (Bytes){exact + size, bytes.len - size};
+    Call *answered;
     SplitStatus status =
-        split_plain(call->call, &scenario->params, call->seqid, &reply, false, why);
+        split_single(call->call->batch, call->call, &scenario->params, &reply, &answered, why);
     g_free(exact);
     buffer_clear(&right);
     buffer_clear(&bytes);

@@ -242,8 +242,16 @@ Test(config, names_what_has_no_effect)
                           "t.ini:4: [daemon] workers: accepted, but has no effect in this version\n"
                           "t.ini:7: [upstream] resolve_interval: accepted, but has no effect in "
                           "this version");
-    expect_without_effect(SERVERS "[method.a]\nbatch = off\n",
-                          "t.ini:4: [method.a] batch: accepted, but has no effect in this version");
+    expect_without_effect(SERVERS "passthrough_connections = 2\n[batch]\n"
+                                  "batch_retry_interval = 1s\n[method.a]\nbatch = off\n"
+                                  "[method.b]\ndedupe = yes\noneway = yes\n[method.c]\n"
+                                  "batch = native\nbatch_method = b\nbatch_item = 1\n"
+                                  "batch_requests = 1\nbatch_responses = 0\n"
+                                  "batch_response_item = result\n",
+                          "");
+    expect_without_effect(SERVERS "[method.a]\nidempotent = yes\n",
+                          "t.ini:4: [method.a] idempotent: accepted, but has no effect in this "
+                          "version");
 }
 
 /* Removes the ';' of every `;key = value` line. */

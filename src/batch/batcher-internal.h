@@ -1,0 +1,49 @@
+/* What the batcher's files share:
+ *
+ *   batcher.c   callers, the waiting batches and their windows, taking and finishing
+ *   through.c   calls that are passed through
+ *   outcome.c   how calls end: answers, failures, deadlines; batches that were not executed */
+#pragma once
+
+#include <glib.h>
+
+#include "batch/batcher.h"
+
+struct Batcher {
+    BatcherParams params;
+    MethodTable *methods;
+    const BatcherOps *ops;
+    void *ops_data;
+    Counters *counters;
+    List waiting;   /* Batch.waiting_link, by `since` */
+    List through;   /* Batch.waiting_link: have calls that are to be passed through, as they came */
+    List deadlines; /* Call.deadline_link, by `deadline` */
+    Group through_group;
+    GHashTable *native_groups; /* of Group */
+    uint32_t n_callers;
+    uint32_t n_busy; /* callers with a call waiting or, under strict order, in flight */
+    bool draining;
+};
+
+bool batcher_is_strict(const Batcher *batcher);
+void batcher_update_busy(Batcher *batcher, Caller *caller);
+
+/* A caller's batch, under strict order. */
+void batcher_enter_batch(Caller *caller, Batch *batch);
+void batcher_leave_batch(Caller *caller);
+
+/* Puts a call that must not be held into a batch. */
+void batcher_place(Batcher *batcher, Call *call, nsec_t now);
+void batcher_insert_waiting(Batcher *batcher, Batch *batch);
+void batcher_remove_waiting(Batcher *batcher, Call *call);
+void batcher_release_held(Batcher *batcher, Caller *caller, nsec_t now);
+
+/* A call of a batch in flight that nothing more is known of: it ends. */
+void batcher_end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t now);
+void batcher_fail_call(Batcher *batcher, Call *call, CallOutcome outcome, const char *text,
+                       nsec_t now);
+
+/* Whether the call goes through, for itself or because it must follow one that did. */
+bool through_applies(const Call *call);
+void through_add(Batcher *batcher, Call *call, nsec_t now);
+void through_unbind(Caller *caller);

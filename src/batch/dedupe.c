@@ -1,0 +1,83 @@
+#include "batch/dedupe.h"
+
+#include <glib.h>
+
+static guint call_hash(gconstpointer key)
+{
+    Bytes arguments = call_arguments(key);
+    guint hash = 5381;
+    for (size_t i = 0; i < arguments.len; i++)
+        hash = hash * 33 + arguments.data[i];
+    return hash;
+}
+
+static gboolean call_equal(gconstpointer a, gconstpointer b)
+{
+    return bytes_equal(call_name(a), call_name(b)) &&
+           bytes_equal(call_arguments(a), call_arguments(b));
+}
+
+static void follow(Batch *batch, Call *call, Call *leader)
+{
+    call->leader = leader;
+    list_remove(&call->batch_link);
+    list_append(&batch->followers, &call->batch_link);
+    batch->n_followers++;
+}
+
+void dedupe_calls(Batch *batch)
+{
+    g_autoptr(GHashTable) leaders = NULL;
+    LIST_EACH_SAFE (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
+        if (!call->method->policy->dedupe || call->oneway)
+            continue;
+        if (leaders == NULL)
+            leaders = g_hash_table_new(call_hash, call_equal);
+        Call *leader = g_hash_table_lookup(leaders, call);
+        if (leader != NULL)
+            follow(batch, call, leader);
+        else
+            g_hash_table_add(leaders, call);
+    }
+}
+
+void dedupe_answers(Batch *batch, const Call *leader)
+{
+    size_t size = 0;
+    LIST_EACH (&batch->followers, link) {
+        const Call *call = LIST_OWNER(link, Call, batch_link);
+        if ((leader == NULL || call->leader == leader) && call->leader->answer.data != NULL)
+            size += FRAME_HEADER_SIZE + call->leader->answer.len;
+    }
+    uint8_t *at = buffer_reserve(&batch->follower_answers, size);
+    LIST_EACH (&batch->followers, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
+        if (leader != NULL && call->leader != leader)
+            continue;
+        call->answer = call->leader->answer;
+        if (call->answer.data == NULL)
+            continue;
+        store_be32(at, (uint32_t)call->answer.len);
+        at += FRAME_HEADER_SIZE;
+        memcpy(at, call->answer.data, call->answer.len);
+        call->answer.data = at;
+        call->answer.prefixed = true;
+        at += call->answer.len;
+    }
+}
+
+void dedupe_undo(Batch *batch)
+{
+    ListLink *position = list_first(&batch->calls), *link;
+    while ((link = list_first(&batch->followers)) != NULL) {
+        Call *follower = LIST_OWNER(link, Call, batch_link);
+        while (position != NULL &&
+               LIST_OWNER(position, Call, batch_link)->position < follower->position)
+            position = list_next(&batch->calls, position);
+        list_remove(link);
+        list_insert_after(position != NULL ? position->prev : batch->calls.head.prev, link);
+        follower->leader = NULL;
+    }
+    batch->n_followers = 0;
+}

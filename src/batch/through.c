@@ -1,0 +1,146 @@
+/* Calls that are passed through. Under strict order a caller has at most one batch of them, which
+ * it may extend while it is in flight; under relaxed order each call is a batch of its own.
+ *
+ * A ONEWAY is over when it is written, but its server may still be busy with it: its caller is
+ * bound to the connection, and its next call follows there, whatever its method. */
+#include "base/check.h"
+#include "batch/batcher-internal.h"
+#include "batch/dedupe.h"
+
+bool through_applies(const Call *call)
+{
+    return call->through || call->caller->bound != NULL;
+}
+
+static void bind(Caller *caller, Carrier *carrier)
+{
+    through_unbind(caller);
+    caller->bound = carrier;
+    list_append(&carrier->bound, &caller->bound_link);
+}
+
+void through_unbind(Caller *caller)
+{
+    list_remove(&caller->bound_link);
+    caller->bound = NULL;
+}
+
+void carrier_init(Carrier *carrier)
+{
+    list_init(&carrier->bound);
+}
+
+void carrier_clear(Carrier *carrier)
+{
+    ListLink *link;
+    while ((link = list_first(&carrier->bound)) != NULL)
+        through_unbind(LIST_OWNER(link, Caller, bound_link));
+}
+
+void through_add(Batcher *batcher, Call *call, nsec_t now)
+{
+    Caller *caller = call->caller;
+    Batch *batch = caller->batch;
+    if (batch == NULL) {
+        batch = batch_new(&batcher->through_group, now);
+        if (batcher_is_strict(batcher))
+            batcher_enter_batch(caller, batch);
+    }
+    batch_add(batch, call);
+    call->state = CALL_STATE_WAITING;
+    caller->n_waiting++;
+    if (!list_linked(&batch->waiting_link))
+        list_append(&batcher->through, &batch->waiting_link);
+}
+
+Batch *batcher_next_through(const Batcher *batcher, const Batch *after)
+{
+    ListLink *link = after == NULL ? list_first(&batcher->through)
+                                   : list_next(&batcher->through, &after->waiting_link);
+    return link != NULL ? LIST_OWNER(link, Batch, waiting_link) : NULL;
+}
+
+Carrier *batcher_wanted_carrier(const Batch *batch)
+{
+    return batch->carrier != NULL ? batch->carrier : batch_first(batch)->caller->bound;
+}
+
+Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nsec_t now)
+{
+    check(batch_kind(batch) == BATCH_KIND_THROUGH);
+    list_remove(&batch->waiting_link);
+    batch->state = BATCH_STATE_SENT;
+    batch->some_answered = false;
+    batch->carrier = carrier;
+    batch->sent = now;
+    Call *first = NULL;
+    LIST_EACH (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state != CALL_STATE_WAITING)
+            continue;
+        if (first == NULL)
+            first = call;
+        call->state = CALL_STATE_SENT;
+        if (call->type == MESSAGE_CALL && call->method->answers)
+            call->oneway = call->method->policy->oneway; /* it has answered since */
+        call->caller->n_waiting--;
+        call->caller->n_sent++;
+        batch->n_unanswered++;
+        batcher->counters->passthrough_calls++;
+        batcher_update_busy(batcher, call->caller);
+    }
+    return first;
+}
+
+void batcher_through_written(Batcher *batcher, Batch *batch, nsec_t now)
+{
+    LIST_EACH (&batch->calls, link) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state != CALL_STATE_SENT)
+            continue;
+        if (!call->oneway) {
+            through_unbind(call->caller); /* its reply will tell that the others are over */
+            continue;
+        }
+        bind(call->caller, batch->carrier);
+        batcher_end_call(batcher, call, CALL_OUTCOME_OK, now);
+    }
+}
+
+static void unsend(Batcher *batcher, Call *call)
+{
+    if (call->state == CALL_STATE_SENT)
+        call->caller->n_sent--;
+    else
+        call->caller->n_waiting--;
+    call->through = true;
+    batcher->counters->fallback_calls++;
+    through_add(batcher, call, call->arrived);
+    batcher_update_busy(batcher, call->caller);
+}
+
+void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t now)
+{
+    list_remove(&batch->waiting_link);
+    dedupe_undo(batch);
+    ListLink *link;
+    while ((link = list_first(&batch->callers)) != NULL) {
+        Caller *caller = LIST_OWNER(link, Caller, batch_link);
+        batcher_leave_batch(caller);
+        if (caller->n_waiting == 0 && caller->n_sent == 0)
+            batcher_release_held(batcher, caller, now);
+    }
+    while ((link = list_first(&batch->calls)) != NULL) {
+        Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state == CALL_STATE_SENT && call->caller->departed && !call->oneway)
+            batcher_end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
+        if (call->state == CALL_STATE_ENDED) {
+            call_leave_batch(call);
+            continue;
+        }
+        list_remove(link);
+        call->batch = NULL;
+        unsend(batcher, call);
+    }
+    batch_free(batch);
+}

@@ -1,0 +1,169 @@
+"""Calls that are passed through: side by side, each client's in order, on connections of their own."""
+
+import time
+
+import clients
+import wire
+from harness import SANITIZED, eventually
+from scripted import SILENCE, Scripted, honest, is_batch
+from talk import receive, send, served
+
+OFF = {"batch": "off"}
+SLOW = 400  # milliseconds
+MARGIN = 8 if SANITIZED else 3
+
+
+def test_slow_calls_run_side_by_side(bench, upstream):
+    """Twenty of them take the time of one, and batches do not wait for them."""
+    daemon = bench.daemon(upstream, method={"wait": OFF}, upstream={"connections": 1})
+    raws = [bench.connect(daemon) for _ in range(20)]
+    quick = bench.connect(daemon)
+    served(quick)
+    begin = time.monotonic()
+    for number, raw in enumerate(raws):
+        send(raw, wire.wait(b"slow-%d" % number, SLOW, number))
+    for number in range(5):
+        served(quick, b"quick-%d" % number, number)
+    assert time.monotonic() - begin < SLOW / 1000, "batches waited behind passed-through calls"
+    for number, raw in enumerate(raws):
+        assert receive(raw).value(0) == b"slow-%d" % number
+    assert time.monotonic() - begin < MARGIN * SLOW / 1000, "one waited behind another"
+
+
+def test_passthrough_connections_are_bounded(bench, upstream):
+    daemon = bench.daemon(upstream, method={"wait": OFF},
+                          upstream={"connections": 1, "passthrough_connections": 2})
+    raws = [bench.connect(daemon) for _ in range(6)]
+    begin = time.monotonic()
+    for number, raw in enumerate(raws):
+        send(raw, wire.wait(b"slow-%d" % number, 100, number))
+    for number, raw in enumerate(raws):
+        assert receive(raw).value(0) == b"slow-%d" % number
+    assert time.monotonic() - begin >= 0.3, "more than two went at once"
+    assert clients.stats(upstream).connectionsMost <= 1 + 2 + 1, "and our own"
+
+
+def test_pipelined_calls_follow_each_other(bench):
+    """The server has all of a client's calls before it has answered the first."""
+    upstream = Scripted(bench, lambda message: SILENCE)
+    daemon = bench.daemon(upstream, method={"*": OFF})
+    raw = bench.connect(daemon)
+    for number in range(10):
+        send(raw, wire.echo(b"call-%d" % number, number))
+        upstream.wait_for_calls(number + 1)
+    assert not upstream.batches()
+    assert [call.value(1) for call in upstream.calls()] == [b"call-%d" % n for n in range(10)]
+
+
+def journal(raw, count, name, methods):
+    """Pipelines appends, each in one of these ways, and returns the journal's lines."""
+    for number in range(count):
+        method, kind = methods[number % len(methods)]
+        send(raw, wire.call(method, number, (1, wire.STRING, name),
+                            (2, wire.STRING, b"%d" % number), kind=kind))
+    send(raw, wire.call("lines", count, (1, wire.STRING, name)))
+    for number in range(count):
+        assert receive(raw).seqid == number, "answered in order"
+    got = receive(raw)
+    assert got.seqid == count
+    return got.value(0)[1]
+
+
+def test_order_over_mixes(bench, upstream):
+    """Off, envelope and native methods of one client, pipelined, while others keep batches busy:
+    executed in the order in which they were sent."""
+    daemon = bench.daemon(
+        upstream, batch={"min_calls": 1, "max_calls": 3},
+        method={"touch": OFF, "lines": OFF, "wait": OFF,
+                "findUser": {"batch": "native", "batch_method": "findUsers", "batch_item": 1,
+                             "batch_requests": 1, "batch_responses": 0}})
+    raws = [bench.connect(daemon) for _ in range(4)]
+    sent = 60
+    for index, raw in enumerate(raws):
+        for number in range(sent):
+            name = b"journal-%d" % index
+            send(raw, wire.call("append", 4 * number, (1, wire.STRING, name),
+                                (2, wire.STRING, b"%d" % number)))
+            send(raw, wire.call("findUser", 4 * number + 1, (1, wire.I64, number + 1)))
+            send(raw, wire.call("touch", 4 * number + 2, (1, wire.STRING, b"t")))
+            send(raw, wire.call("lines", 4 * number + 3, (1, wire.STRING, name)))
+    for index, raw in enumerate(raws):
+        for number in range(sent):
+            answers = [receive(raw) for _ in range(4)]
+            assert [answer.seqid for answer in answers] == [4 * number + n for n in range(4)]
+            assert answers[0].value(0) == number, "executed before the next append"
+            assert dict((n, v) for n, _, v in answers[1].value(0))[1] == number + 1
+            assert answers[3].value(0)[1] == [b"%d" % n for n in range(number + 1)], \
+                "executed behind its own append, before the next"
+
+
+def test_order_of_appends_that_are_batched_and_passed_through(bench, upstream):
+    """The same journal, written by an envelope method only and by a passed-through one only."""
+    for name, policy in ((b"batched", {}), (b"through", {"append": OFF}), (b"all", {"*": OFF})):
+        daemon = bench.daemon(upstream, batch={"max_calls": 4}, method=policy)
+        raw = bench.connect(daemon)
+        assert journal(raw, 100, name, [("append", wire.CALL)]) == [b"%d" % n for n in range(100)]
+
+
+def test_large_oneway_is_written_to_its_end(bench):
+    """More than a socket takes at once, with nothing owed behind it."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, method={"log": OFF})
+    raw = bench.connect(daemon)
+    line = b"x" * (12 << 20)
+    send(raw, wire.call("log", 1, (1, wire.STRING, line), kind=wire.ONEWAY))
+    upstream.wait_for_calls(1)
+    assert len(upstream.calls()[0].value(1)) == len(line)
+    served(raw)
+
+
+def test_oneway_sent_as_call(bench, upstream):
+    """Passed through, it shows itself by its successor's answer; the connection goes on."""
+    daemon = bench.daemon(upstream, method={"*": OFF})
+    raw = bench.connect(daemon)
+    for number in range(5):
+        send(raw, wire.call("log", 2 * number, (1, wire.STRING, b"line")),
+             wire.call("logged", 2 * number + 1))
+        got = receive(raw)
+        assert (got.seqid, got.value(0)) == (2 * number + 1, number + 1)
+
+
+def test_oneway_yes(bench):
+    """What clients send as CALL travels as ONEWAY, and no reply is owed."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, method={"log": OFF | {"oneway": "yes"}})
+    raw = bench.connect(daemon)
+    send(raw, wire.call("log", 1, (1, wire.STRING, b"line")))
+    served(raw, seqid=2)
+    assert [(call.name, call.type) for call in upstream.calls()] == [
+        (b"log", wire.ONEWAY), (b"echo", wire.CALL)]
+    assert not upstream.batches(), "the echo follows the oneway call on its connection"
+
+
+def test_the_connection_is_lost(bench):
+    """Only the calls on it fail; the next goes on a new one."""
+    upstream = Scripted(bench, lambda message: (None, b""))
+    daemon = bench.daemon(upstream, method={"*": OFF})
+    raws = [bench.connect(daemon) for _ in range(3)]
+    for raw in raws:
+        send(raw, wire.echo(b"a", 1), wire.echo(b"b", 2))
+    for raw in raws:
+        assert [receive(raw).error()[0] for _ in range(2)] == [wire.INTERNAL_ERROR] * 2
+    upstream.script = honest
+    eventually(lambda: serves(raws[0]))
+    assert not any(is_batch(message) for message in upstream.received)
+
+
+def serves(raw):
+    send(raw, wire.echo(b"again", 9))
+    return receive(raw).type == wire.REPLY
+
+
+def test_a_client_leaves(bench, upstream):
+    """While its call is under way; nobody else notices, and the connection serves others."""
+    daemon = bench.daemon(upstream, method={"*": OFF}, upstream={"passthrough_connections": 1})
+    first, second = bench.connect(daemon), bench.connect(daemon)
+    send(first, wire.wait(b"gone", 200, 1))
+    time.sleep(0.05)
+    first.close()
+    served(second)
