@@ -1,8 +1,10 @@
 """Upstreams that fail: every call gets its one reply, in words, in time; and nobody another's."""
 
+import contextlib
 import functools
 import os
 import socket
+import struct
 import threading
 import time
 
@@ -11,7 +13,7 @@ import wire
 from clients import Thrift
 from harness import PATIENCE, Upstream, eventually, refused_address
 from scripted import CLOSE, SILENCE, UNKNOWN_WORDS, Scripted, answer, calls_of, honest, is_batch
-from talk import internal_error, receive, send, served
+from talk import all_right, call_all, internal_error, introduce, receive, send, served
 from thrift.Thrift import TApplicationException
 
 FORGIVING = {"max_failures": "1000"}  # a server that fails on purpose stays in
@@ -100,6 +102,63 @@ def test_connecting_hangs(bench):
         sock.close()
 
 
+@pytest.fixture
+def narrow(directory):
+    """A unix socket that listens with the smallest backlog."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{directory}/up.sock")
+        listener.listen(0)
+        listener.settimeout(PATIENCE)
+        yield listener
+
+
+def test_connecting_finds_a_full_backlog(bench, narrow):
+    """A unix socket says so at once: an error for the call, and no trying all the time."""
+    with contextlib.ExitStack() as backlog:
+        fill(narrow, backlog)
+        daemon = bench.daemon("unix:" + narrow.getsockname())
+        raw = bench.connect(daemon)
+        send(raw, wire.echo(b"x", 1))
+        internal_error(raw, 1)
+        before = daemon.cpu_seconds()
+        time.sleep(0.3)
+        assert daemon.cpu_seconds() - before < 0.1
+
+
+def test_another_connection_finds_a_full_backlog(bench, narrow):
+    """The calls take the connection that there is, and the server stays in."""
+    daemon = bench.daemon("unix:" + narrow.getsockname(), upstream={"max_failures": "1"})
+    one, other = bench.connect(daemon), bench.connect(daemon)
+    with contextlib.ExitStack() as backlog:
+        connection = backlog.enter_context(narrow.accept()[0])
+        upstream = backlog.enter_context(connection.makefile("rwb"))
+        fill(narrow, backlog)
+        send(one, wire.echo(b"one", 1))
+        first = next_message(upstream)
+        send(other, wire.echo(b"other", 2))
+        daemon.log.wait_for("cannot open another connection")
+        for message in (first, None):
+            upstream.write(wire.frame(honest(message or next_message(upstream))))
+            upstream.flush()
+        assert receive(one).value(0) == b"one"
+        assert receive(other).value(0) == b"other"
+    assert not daemon.log.matching("is out")
+
+
+def next_message(stream):
+    size, = struct.unpack(">I", stream.read(4))
+    return wire.decode_whole(stream.read(size))
+
+
+def fill(listener, backlog):
+    """Connects until it takes no more."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock = backlog.enter_context(socket.socket(socket.AF_UNIX))
+            sock.setblocking(False)
+            sock.connect(listener.getsockname())
+
+
 def test_a_second_server_takes_over(bench):
     """One server dies: the calls go to the other one."""
     first, second = bench.upstream(), bench.upstream()
@@ -154,6 +213,30 @@ def test_an_answer_after_the_timeout_reaches_nobody(bench):
     while time.monotonic() < deadline:
         seqid += 1
         served(raw, b"token-%d" % seqid, seqid)
+
+
+def test_one_slow_call_of_many_is_no_failure_of_the_server(bench):
+    """It answers the calls before it, one after another, so it is there: it stays in."""
+    def script(message):
+        return SILENCE if calls_of(message)[0].value(1) == b"slow" else honest(message)
+
+    upstream = Scripted(bench, script)
+    daemon = bench.daemon(upstream, batch={"flush": "window", "window": "450ms", "min_calls": "10"},
+                          upstream={"call_timeout": "500ms", "max_failures": "1"})
+    raws = [bench.connect(daemon) for _ in range(4)]
+    introduce(*raws)
+    call_all(raws)  # so that the method is known to answer
+    all_right(raws)
+    for seqid, raw in enumerate(raws):
+        introduce(raw)  # so the calls are in this order
+        send(raw, wire.echo(b"slow" if raw is raws[-1] else b"quick", seqid))
+    for seqid, raw in enumerate(raws[:-1]):
+        assert (got := receive(raw)).seqid == seqid and got.value(0) == b"quick"
+    internal_error(raws[-1], 3)
+    call_all(raws, b"at once")
+    all_right(raws, b"at once")
+    assert upstream.batches() == [4], "the others have travelled plain"
+    assert not daemon.log.matching("is out")
 
 
 def test_two_of_a_batch_time_out_with_it(bench):
@@ -365,6 +448,54 @@ def test_exceptions_of_the_server_are_passed_on_unchanged(bench):
     send(unknown, wire.call("noSuchMethod", 2))
     assert receive(known).value(0) == b"known"
     assert receive(unknown).error() == (wire.UNKNOWN_METHOD, UNKNOWN_WORDS)
+
+
+@pytest.mark.parametrize("sent,answered,fits", (
+    (b"A:B:m", b"B:m", True),  # a multiplexed server answers with the rest of the name
+    (b"A:B:m", b"A:B:m", True),
+    (b"A:B:m", b"m", False),
+    (b"m\xff\xfe", "m\ufffd\ufffd".encode(), False),  # it does not keep bytes that are no text
+))
+def test_names_that_come_back_changed(bench, sent, answered, fits):
+    """The call with that name has the answer or the error; the rest of its batch has its own."""
+    def answers(message):
+        return wire.encode(wire.batch_reply(message, [
+            answer(call) if call.name == b"echo"
+            else wire.Message(answered, wire.REPLY, call.seqid, [(0, wire.STRING, b"right")])
+            for call in calls_of(message)]))
+
+    upstream = Scripted(bench, answers)
+    daemon = bench.daemon(upstream, batch={"flush": "window", "window": "1min", "min_calls": 1},
+                          upstream={"call_timeout": "2min"})
+    named, ordinary = bench.connect(daemon), bench.connect(daemon)
+    introduce(named, ordinary)
+    send(named, wire.Message(sent, wire.CALL, 1))
+    send(ordinary, wire.echo(b"ordinary", 2))
+    assert receive(ordinary).value(0) == b"ordinary"
+    if fits:
+        assert (got := receive(named)).seqid == 1 and got.value(0) == b"right"
+    else:
+        internal_error(named, 1)
+    assert upstream.batches() == [2]
+
+
+NASTY = "no\n<3>error: not a line of the daemon\r\x1b[31m\0" + "\u00e9" * 40 + "\U0001f600" * 40
+
+
+def test_words_of_the_server(bench):
+    """What it says when it refuses a batch goes to log and clients as one line of plain text."""
+    upstream = Scripted(bench, lambda message: wire.encode(
+        wire.exception(message, wire.INTERNAL_ERROR, NASTY)))
+    daemon = bench.daemon(upstream, batch={"min_calls": 1})
+    for protocol in ("binary", "compact"):
+        with Thrift(daemon, protocol) as client, pytest.raises(TApplicationException) as error:
+            client.echo("x")
+        assert error.value.type == TApplicationException.INTERNAL_ERROR
+        assert "INTERNAL_ERROR: no" in error.value.message and error.value.message.isprintable()
+    line, = daemon.log.wait_for("refused a batch.*")[:1]
+    assert line.string.isascii() and line.string.isprintable()
+    assert "not a line of the daemon" in line.string
+    assert not daemon.log.matching("^(<3>)?error")
 
 
 def test_a_call_is_not_executed_twice(bench):
