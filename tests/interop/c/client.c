@@ -27,8 +27,8 @@ typedef struct Client {
 static bool client_open(Client *client, char **form, GError **error)
 {
     g_auto(GStrv) address = g_strsplit(form[0], ":", 2);
-    ThriftSocket *socket = g_object_new(THRIFT_TYPE_SOCKET, "hostname", address[0], "port",
-                                        atoi(address[1]), NULL);
+    ThriftSocket *socket =
+        g_object_new(THRIFT_TYPE_SOCKET, "hostname", address[0], "port", atoi(address[1]), NULL);
     GType transport_type = g_str_equal(form[1], "framed") ? THRIFT_TYPE_FRAMED_TRANSPORT
                                                           : THRIFT_TYPE_BUFFERED_TRANSPORT;
     GType protocol_type = g_str_equal(form[2], "compact") ? THRIFT_TYPE_COMPACT_PROTOCOL
@@ -105,8 +105,7 @@ static char *is_application_exception(gboolean returned, const GError *error, in
 {
     if (returned)
         return wrong("did not fail");
-    if (error == NULL || error->domain != THRIFT_APPLICATION_EXCEPTION_ERROR ||
-        error->code != code)
+    if (error == NULL || error->domain != THRIFT_APPLICATION_EXCEPTION_ERROR || error->code != code)
         return error == NULL ? wrong("no error came") : because(error);
     return NULL;
 }
@@ -170,10 +169,22 @@ static char *echo(Client *client, const char *token)
     return same_text(got, token);
 }
 
-static char *echo_ascii(Client *client) { return echo(client, "hello"); }
-static char *echo_empty(Client *client) { return echo(client, ""); }
-static char *echo_unicode(Client *client) { return echo(client, UNICODE); }
-static char *still_there(Client *client) { return echo(client, "still there"); }
+static char *echo_ascii(Client *client)
+{
+    return echo(client, "hello");
+}
+static char *echo_empty(Client *client)
+{
+    return echo(client, "");
+}
+static char *echo_unicode(Client *client)
+{
+    return echo(client, UNICODE);
+}
+static char *still_there(Client *client)
+{
+    return echo(client, "still there");
+}
 
 static char *echo_long(Client *client)
 {
@@ -195,9 +206,18 @@ static char *user_of(Client *client, const char *token, gint64 id)
     return is_user(user, id, token);
 }
 
-static char *get_user(Client *client) { return user_of(client, "t", 7); }
-static char *get_user_inactive(Client *client) { return user_of(client, "t", 10); }
-static char *get_user_last(Client *client) { return user_of(client, "é", 1000000); }
+static char *get_user(Client *client)
+{
+    return user_of(client, "t", 7);
+}
+static char *get_user_inactive(Client *client)
+{
+    return user_of(client, "t", 10);
+}
+static char *get_user_last(Client *client)
+{
+    return user_of(client, "é", 1000000);
+}
 
 static char *get_user_missing(Client *client)
 {
@@ -230,8 +250,14 @@ static char *users_of(Client *client, guint n_asked, guint n_found)
     return are_users(users, n_found, asked, "t");
 }
 
-static char *get_users(Client *client) { return users_of(client, 4, 3); }
-static char *get_users_empty(Client *client) { return users_of(client, 0, 0); }
+static char *get_users(Client *client)
+{
+    return users_of(client, 4, 3);
+}
+static char *get_users_empty(Client *client)
+{
+    return users_of(client, 0, 0);
+}
 
 static char *find_user(Client *client)
 {
@@ -320,8 +346,7 @@ static char *fails(Client *client)
                                          THRIFT_APPLICATION_EXCEPTION_ERROR_INTERNAL_ERROR);
 
     /* The first words are the library's. */
-    return why != NULL ? why
-                       : same_text(error->message, "application error: failed as asked: é");
+    return why != NULL ? why : same_text(error->message, "application error: failed as asked: é");
 }
 
 static char *blob(Client *client, GByteArray *payload, int size, GByteArray *wanted)
@@ -334,7 +359,10 @@ static char *blob(Client *client, GByteArray *payload, int size, GByteArray *wan
     return same_bytes(got, wanted);
 }
 
-static char *blob_empty(Client *client) { return blob(client, bytes("", 0), 0, bytes("", 0)); }
+static char *blob_empty(Client *client)
+{
+    return blob(client, bytes("", 0), 0, bytes("", 0));
+}
 
 static char *blob_grown(Client *client)
 {
@@ -397,8 +425,8 @@ static char *unheard(Client *client, GHashTable *named, GHashTable *numbers)
         g_ptr_array_add(around, deep);
         deep = around;
     }
-    returned = interop_newer_client_unheard_of(client->newer, &got, flags, named, deep, numbers,
-                                               &error);
+    returned =
+        interop_newer_client_unheard_of(client->newer, &got, flags, named, deep, numbers, &error);
     return is_application_exception(returned, error,
                                     THRIFT_APPLICATION_EXCEPTION_ERROR_UNKNOWN_METHOD);
 }
