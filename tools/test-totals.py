@@ -2,7 +2,8 @@
 """Adds up the results of a test run: `N passed, N failed`, alone on the last line.
 
 Reads a directory that holds meson's testlog.junit.xml and testlog.json (units; a TAP program's
-every test is a case) and pytest's integration.xml. A result file that is missing counts as a
+every test is a case), pytest's integration.xml and, where `interop` is the second argument,
+interop.xml. A result file that is missing counts as a
 failure, and so does a test program that failed as a whole though none of its cases did.
 """
 
@@ -53,6 +54,10 @@ def integration_results(directory):
     return list(cases(directory / "integration.xml"))
 
 
+def interop_results(directory):
+    return list(cases(directory / "interop.xml"))
+
+
 def collect(title, read, directory):
     try:
         results = read(directory)
@@ -71,10 +76,12 @@ def collect(title, read, directory):
 
 def main():
     directory = Path(sys.argv[1])
-    units = collect("units", unit_results, directory)
-    integration = collect("integration", integration_results, directory)
-    passed = units["passed"] + integration["passed"]
-    failed = units["failed"] + integration["failed"]
+    counts = [collect("units", unit_results, directory),
+              collect("integration", integration_results, directory)]
+    if "interop" in sys.argv[2:]:
+        counts.append(collect("interop", interop_results, directory))
+    passed = sum(count["passed"] for count in counts)
+    failed = sum(count["failed"] for count in counts)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -158,6 +159,7 @@ class Matrix:
         self.width = max(map(len, LANGUAGES)) + 30
         self.direct_problems = {}
         self.faults = {}
+        self.verdicts = {}
         self.cells = 0
 
     def line(self, label, cells):
@@ -179,6 +181,7 @@ class Matrix:
             new = [check for check in failed if name != "direct" and check not in excused and
                    check not in SETUPS[name].otherwise]
             cells.append(f"{len(results[name]) - len(failed)}/{len(failed)}" + "!" * bool(new))
+            self.verdicts[f"{label} {name}"] = not new
             if new:
                 self.faults[f"{label} {name}"] = [f"{check}: {results[name][check]:.300}"
                                                   for check in new]
@@ -207,7 +210,17 @@ class Matrix:
               "and fail through the daemon")
 
 
-def run_all(languages, setups, directory, bench):
+def write_junit(path, verdicts):
+    """A case for each cell, so that it counts where the other tests are counted."""
+    suite = ElementTree.Element("testsuite", name="interop")
+    for name, good in verdicts.items():
+        case = ElementTree.SubElement(suite, "testcase", classname="interop", name=name)
+        if not good:
+            ElementTree.SubElement(case, "failure")
+    ElementTree.ElementTree(suite).write(path)
+
+
+def run_all(languages, setups, directory, bench, junit):
     grounds = Grounds(bench)
     matrix = Matrix(setups)
     unbuilt, direct = {}, {}
@@ -232,6 +245,8 @@ def run_all(languages, setups, directory, bench):
                 measure = MEASURED_BY.get(protocol, protocol)
                 matrix.row(label, results, direct[f"{language} {transport} {measure}"])
     matrix.end()
+    if junit:
+        write_junit(junit, {**matrix.verdicts, **{language: False for language in unbuilt}})
     for language, problem in unbuilt.items():
         print(f"\n{language} could not be built:\n{problem}")
     return 1 if unbuilt or matrix.faults else 0
@@ -255,6 +270,7 @@ def main():
                         default=USUAL_SETUPS,
                         help=f"besides direct; of {', '.join(SETUPS)}")
     parser.add_argument("--build", metavar="DIRECTORY", type=Path, default=Path("build/interop"))
+    parser.add_argument("--junitxml", metavar="FILE", type=Path)
     arguments = parser.parse_args()
     if missing := list(harness.missing_environment()):
         parser.error("; ".join(missing) + "; `./run interop` sets all of them")
@@ -263,7 +279,8 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         bench = harness.Bench(Path(directory))
         try:
-            return run_all(arguments.only, setups, arguments.build.resolve(), bench)
+            return run_all(arguments.only, setups, arguments.build.resolve(), bench,
+                           arguments.junitxml)
         finally:
             bench.end()
 
