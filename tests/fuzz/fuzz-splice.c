@@ -14,6 +14,7 @@
 #include "batch/join.h"
 #include "batch/native.h"
 #include "batch/split.h"
+#include "wire/cursor.h"
 #include "wire/frame.h"
 #include "wire/header.h"
 
@@ -139,8 +140,9 @@ static void check_item(const Fuzz *fuzz, Bytes arguments)
     Protocol protocol = fuzz->params.upstream.protocol;
     if (native_take_item(&fuzz->policy, protocol, arguments, &others, &spare, &item)) {
         size_t taken = 0;
-        check(scan_value(protocol, item.type, item.value, &taken) == SCAN_DONE);
-        check(taken == item.value.len);
+        ScanStatus status = scan_value(protocol, item.type, item.value, &taken);
+        check((status == SCAN_DONE && taken == item.value.len) ||
+              (fuzz->policy.item_is_arguments && status == SCAN_E_DEPTH));
         buffer_append(&others, &(uint8_t){THRIFT_STOP}, 1);
         check(parses(protocol, (Bytes){others.data, others.len}));
     }
@@ -188,10 +190,29 @@ static void submit_all(Fuzz *fuzz)
 
 /* Batches */
 
+/* The list of items stands where the policy says. */
+static void check_list(const Fuzz *fuzz, const Batch *batch, Bytes body)
+{
+    const FieldPath *path = &fuzz->policy.batch_requests;
+    Cursor cursor = cursor_init(fuzz->params.upstream.protocol, body);
+    for (uint8_t i = 0; i < path->len; i++) {
+        if (i > 0)
+            cursor_enter_struct(&cursor);
+        int16_t id;
+        ThriftType type;
+        while ((type = cursor_field(&cursor, &id)) != THRIFT_STOP && id != path->ids[i])
+            cursor_skip(&cursor, type, false);
+        check(type == (i + 1 == path->len ? THRIFT_LIST : THRIFT_STRUCT));
+    }
+    ThriftType element;
+    check(cursor_list(&cursor, &element) == batch_travelling(batch));
+}
+
 /* What goes to the server is one message. Its struct parses, unless items of a native batch are
  * nested so deeply that there is no level left for the list around them. */
-static void check_joined(const Fuzz *fuzz, bool native, Bytes bytes)
+static void check_joined(const Fuzz *fuzz, const Batch *batch, Bytes bytes)
 {
+    bool native = batch_kind(batch) == BATCH_KIND_NATIVE;
     if (fuzz->params.upstream.transport == TRANSPORT_FRAMED) {
         check(bytes.len > FRAME_HEADER_SIZE);
         check(load_be32(bytes.data) == bytes.len - FRAME_HEADER_SIZE);
@@ -205,6 +226,8 @@ static void check_joined(const Fuzz *fuzz, bool native, Bytes bytes)
     Bytes body = {bytes.data + header_len, bytes.len - header_len};
     ScanStatus status = scan_struct(protocol, body, &taken);
     check((status == SCAN_DONE && taken == body.len) || (native && status == SCAN_E_DEPTH));
+    if (native)
+        check_list(fuzz, batch, body);
 }
 
 static void join(const Fuzz *fuzz, Batch *batch)
@@ -218,7 +241,7 @@ static void join(const Fuzz *fuzz, Batch *batch)
     for (size_t i = 0; i < n; i++)
         buffer_append(&flat, iovecs[i].iov_base, iovecs[i].iov_len);
     Bytes copy = copy_of((Bytes){flat.data, flat.len});
-    check_joined(fuzz, batch_kind(batch) == BATCH_KIND_NATIVE, copy);
+    check_joined(fuzz, batch, copy);
     free_copy(copy);
     g_free(iovecs);
     buffer_clear(&head);
