@@ -10,6 +10,7 @@ import json
 import os
 import re
 import resource
+import select
 import shlex
 import signal
 import socket
@@ -300,6 +301,16 @@ class Raw:
 
     def send(self, data):
         self.socket.sendall(data)
+
+    def send_or_read(self, data):
+        """Sends, and reads only while that is not possible: whoever does neither, with more calls
+        and replies than the kernel and the daemon hold, waits for itself."""
+        data = memoryview(data)
+        while data:
+            if select.select([], [self.socket], [], 0)[1]:
+                data = data[self.socket.send(data, socket.MSG_DONTWAIT):]
+            elif select.select([self.socket], [self.socket], [], PATIENCE)[0]:
+                self._more(time.monotonic() + PATIENCE)
 
     def receive(self, take, timeout=PATIENCE):
         """The next message, by `take(bytes) -> (message, size)`, which raises while bytes lack."""
