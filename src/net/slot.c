@@ -469,11 +469,10 @@ static void take_single_answer(Slot *slot, const Message *reply)
         fail(slot, SERVER_FAILURE_BROKEN, slot->due == NULL ? "a reply too many" : why);
         return;
     }
-    for (Call *over = slot->due; over != call;) {
-        ListLink *next = list_next(&batch->calls, &over->batch_link);
+    for (Call *over = slot->due; over != call;
+         over = LIST_OWNER(over->batch_link.next, Call, batch_link)) {
         if (over->state == CALL_STATE_SENT)
             batcher_pass_over_call(pool->batcher, over, now);
-        over = LIST_OWNER(next, Call, batch_link);
     }
     ListLink *next = list_next(&batch->calls, &call->batch_link);
     batcher_answer_call(pool->batcher, call, now);
