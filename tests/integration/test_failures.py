@@ -133,14 +133,15 @@ def test_another_connection_finds_a_full_backlog(bench, narrow):
         connection = backlog.enter_context(narrow.accept()[0])
         upstream = backlog.enter_context(connection.makefile("rwb"))
         fill(narrow, backlog)
+        answer_honestly(upstream, next_message(upstream))  # whether it serves batches
+        daemon.log.wait_for("serves executeBatch")
         send(one, wire.echo(b"one", 1))
-        first = next_message(upstream)
+        message = next_message(upstream)
         send(other, wire.echo(b"other", 2))
         daemon.log.wait_for("cannot open another connection")
-        for message in (first, None):
-            upstream.write(wire.frame(honest(message or next_message(upstream))))
-            upstream.flush()
+        answer_honestly(upstream, message)
         assert receive(one).value(0) == b"one"
+        answer_honestly(upstream, next_message(upstream))
         assert receive(other).value(0) == b"other"
     assert not daemon.log.matching("is out")
 
@@ -148,6 +149,11 @@ def test_another_connection_finds_a_full_backlog(bench, narrow):
 def next_message(stream):
     size, = struct.unpack(">I", stream.read(4))
     return wire.decode_whole(stream.read(size))
+
+
+def answer_honestly(stream, message):
+    stream.write(wire.frame(honest(message)))
+    stream.flush()
 
 
 def fill(listener, backlog):

@@ -389,6 +389,7 @@ def test_out_of_descriptors(bench):
     daemon = bench.daemon(upstream, upstream={"connections": "2", "max_failures": "1"})
     one, other, *leaving = [bench.connect(daemon) for _ in range(8)]
     introduce(one, other, *leaving)
+    daemon.log.wait_for("serves executeBatch")  # the first connection is free again
     served(one)
     daemon.allow_descriptors(daemon.lowest_free_descriptor())
     late = bench.connect(daemon)
