@@ -56,7 +56,14 @@ struct Batch {
     bool some_expired; /* in flight */
     int32_t seqid;     /* of the batch call, or of the first plain call: set when it is joined */
     Carrier *carrier;  /* NULL until it is on a connection */
-    Buffer answers;    /* native: the answers to the calls, spliced from the upstream's */
+
+    /* Passed through: calls of this kind (native: of this policy) follow until then as well, for
+     * its server does not batch them. */
+    BatchKind unbatched;
+    const MethodPolicy *unbatched_policy;
+    nsec_t unbatched_until;
+
+    Buffer answers;          /* native: the answers to the calls, spliced from the upstream's */
     Buffer follower_answers; /* a copy for each follower: delivering changes an answer's bytes */
 };
 

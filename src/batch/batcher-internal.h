@@ -45,5 +45,10 @@ void batcher_fail_call(Batcher *batcher, Call *call, CallOutcome outcome, const 
 
 /* Whether the call goes through, for itself or because it must follow one that did. */
 bool through_applies(const Call *call);
+
+/* Whether the call would be batched, and goes through because its caller's earlier calls do whose
+ * server does not batch it. */
+bool through_follows(const Call *call, nsec_t now);
+void through_fall_back(Batcher *batcher, Call *call, nsec_t now);
 void through_add(Batcher *batcher, Call *call, nsec_t now);
 void through_unbind(Caller *caller);

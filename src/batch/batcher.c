@@ -154,13 +154,14 @@ static void join_open_batch(Batcher *batcher, Call *call, nsec_t now)
 }
 
 /* Under strict order a call may only join the batch in which its caller's earlier calls are. */
-static bool must_be_held(Batcher *batcher, const Call *call)
+static bool must_be_held(Batcher *batcher, const Call *call, nsec_t now)
 {
     Batch *batch = call->caller->batch;
     if (batch == NULL)
         return false;
     if (batch_kind(batch) == BATCH_KIND_THROUGH || through_applies(call))
-        return batch_kind(batch) != BATCH_KIND_THROUGH || !through_applies(call) ||
+        return batch_kind(batch) != BATCH_KIND_THROUGH ||
+               !(through_applies(call) || through_follows(call, now)) ||
                batch->some_expired; /* else it would never be given up */
     if (batch->state != BATCH_STATE_OPEN || batch->group != call->group)
         return true;
@@ -171,7 +172,9 @@ static bool must_be_held(Batcher *batcher, const Call *call)
 
 void batcher_place(Batcher *batcher, Call *call, nsec_t now)
 {
-    if (through_applies(call))
+    if (through_follows(call, now))
+        through_fall_back(batcher, call, now);
+    else if (through_applies(call))
         through_add(batcher, call, now);
     else
         join_open_batch(batcher, call, now);
@@ -182,7 +185,7 @@ void batcher_release_held(Batcher *batcher, Caller *caller, nsec_t now)
     ListLink *link;
     while ((link = list_first(&caller->held)) != NULL) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        if (must_be_held(batcher, call))
+        if (must_be_held(batcher, call, now))
             break;
         list_remove(link);
         caller->n_held--;
@@ -292,7 +295,7 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
     batcher->counters->pending_bytes += call_memory(call);
     if (call->form.protocol != batcher->params.upstream.protocol)
         batcher->counters->transcoded_calls++;
-    if (caller->n_held > 0 || must_be_held(batcher, call)) {
+    if (caller->n_held > 0 || must_be_held(batcher, call, now)) {
         call->state = CALL_STATE_HELD;
         list_append(&caller->held, &call->batch_link);
         caller->n_held++;
@@ -451,6 +454,7 @@ static bool has_unwritten(Batch *batch)
     }
     batch->state = BATCH_STATE_OPEN;
     batch->carrier = NULL;
+    batch->unbatched_until = 0; /* it may go to another server */
     batch->some_answered = batch->some_expired = false;
     if (batch->n_calls > 0)
         return true;

@@ -73,8 +73,9 @@ Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nse
 void batcher_through_written(Batcher *batcher, Batch *batch, nsec_t now);
 
 /* Nothing of the batch was executed, and it cannot be batched where it went: its calls are passed
- * through. The batch, waiting or in flight, is gone. */
-void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t now);
+ * through, and until `until` what its callers send of that kind while these are unanswered. The
+ * batch, waiting or in flight, is gone. */
+void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t until, nsec_t now);
 
 /* When the next batch that is not due at `now` becomes so, or a call's deadline passes, without
  * anything else happening; NSEC_NEVER if never. */

@@ -26,6 +26,7 @@ typedef struct Caller {
     uint32_t n_waiting; /* in a batch that is not sent */
     uint32_t n_sent;    /* in flight and not ended */
     uint32_t lane;      /* in `batch`; 0 unless it has had several calls there */
+    bool mixed;         /* see dedupe.c */
     bool counted_busy;  /* in Batcher.n_busy */
     bool departed;
 } Caller;

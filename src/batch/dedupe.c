@@ -25,20 +25,42 @@ static void follow(Batch *batch, Call *call, Call *leader)
     batch->n_followers++;
 }
 
+static bool may_be_deduped(const Call *call)
+{
+    return call->method->policy->dedupe && !call->oneway;
+}
+
+/* The callers of which the batch has other calls too: these may be writes. Only of those that keep
+ * an order, that is, have a lane. */
+static void note_mixed_callers(const Batch *batch)
+{
+    LIST_EACH (&batch->calls, link)
+        LIST_OWNER(link, Call, batch_link)->caller->mixed = false;
+    LIST_EACH (&batch->calls, link) {
+        const Call *call = LIST_OWNER(link, Call, batch_link);
+        if (!may_be_deduped(call) && call->caller->lane > 0)
+            call->caller->mixed = true;
+    }
+}
+
+/* A follower is answered as of when its leader is executed. Where its own caller's other calls may
+ * be writes, that would be out of their order. */
 void dedupe_calls(Batch *batch)
 {
     g_autoptr(GHashTable) leaders = NULL;
     LIST_EACH_SAFE (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        if (!call->method->policy->dedupe || call->oneway)
+        if (!may_be_deduped(call))
             continue;
-        if (leaders == NULL)
+        if (leaders == NULL) {
             leaders = g_hash_table_new(call_hash, call_equal);
+            note_mixed_callers(batch);
+        }
         Call *leader = g_hash_table_lookup(leaders, call);
-        if (leader != NULL)
-            follow(batch, call, leader);
-        else
+        if (leader == NULL)
             g_hash_table_add(leaders, call);
+        else if (!call->caller->mixed)
+            follow(batch, call, leader);
     }
 }
 

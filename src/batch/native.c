@@ -8,10 +8,23 @@
 #include "wire/cursor.h"
 #include "wire/exception.h"
 #include "wire/header.h"
+#include "wire/scan.h"
 #include "wire/types.h"
 #include "wire/writer.h"
 
 /* Splicing in: arguments to list */
+
+/* Whether the element is no deeper in the batch than a call may be: servers have that limit too. */
+static bool fits_depth(const MethodPolicy *policy, Protocol protocol, const NativeItem *item)
+{
+    size_t taken;
+    unsigned around = 1U + policy->batch_requests.len; /* arguments, a struct with the list, list */
+    if (item->type != THRIFT_STRUCT && item->type != THRIFT_LIST && item->type != THRIFT_SET &&
+        item->type != THRIFT_MAP)
+        return true;
+    return scan_value(protocol, item->type, item->value, THRIFT_MAX_DEPTH - around, &taken) ==
+           SCAN_DONE;
+}
 
 bool native_take_item(const MethodPolicy *policy, Protocol protocol, Bytes arguments,
                       Buffer *others, uint8_t *spare, NativeItem *ret)
@@ -19,7 +32,7 @@ bool native_take_item(const MethodPolicy *policy, Protocol protocol, Bytes argum
     *ret = (NativeItem){.type = THRIFT_STOP};
     if (policy->item_is_arguments) {
         *ret = (NativeItem){.type = THRIFT_STRUCT, .value = arguments};
-        return true;
+        return fits_depth(policy, protocol, ret);
     }
     Cursor cursor = cursor_init(protocol, arguments);
     Writer writer = writer_init(protocol, others);
@@ -47,7 +60,7 @@ bool native_take_item(const MethodPolicy *policy, Protocol protocol, Bytes argum
             }
         }
     }
-    return !cursor.failed && ret->type != THRIFT_STOP;
+    return !cursor.failed && ret->type != THRIFT_STOP && fits_depth(policy, protocol, ret);
 }
 
 size_t native_join(Batch *batch, const BatcherParams *params, Buffer *head, struct iovec *iovecs)
@@ -390,7 +403,7 @@ SplitStatus native_split(Batch *batch, const BatcherParams *params, const Messag
     batch->answers.len = 0;
     SplitStatus status = split_check_header(reply, method, batch->seqid, why);
     if (status == SPLIT_OK)
-        status = split_check_body(splice.protocol, reply->body, why);
+        status = split_check_body(splice.protocol, reply->body, SCAN_MAX_DEPTH, why);
     if (status != SPLIT_OK)
         return status;
     status = reply->type == MESSAGE_EXCEPTION ? split_refused(&splice, params, reply)

@@ -23,8 +23,8 @@ typedef struct NativeItem {
 
 /* Takes a call's arguments apart. The other arguments' fields are appended to `others`, in the form
  * in which they follow the start of a struct. `spare` is a byte that the element may need. False
- * when the call cannot be batched: the item is absent, or another argument has the list's field id.
- */
+ * when the call cannot be batched: the item is absent, another argument has the list's field id, or
+ * the item would be nested deeper than a call may be. */
 bool native_take_item(const MethodPolicy *policy, Protocol protocol, Bytes arguments,
                       Buffer *others, uint8_t *spare, NativeItem *ret);
 

@@ -60,10 +60,11 @@ SplitStatus split_check_header(const Message *reply, Bytes sent_name, int32_t se
     return split_broken(why, "a reply of method '%s' where '%s' was due", name, due);
 }
 
-SplitStatus split_check_body(Protocol protocol, Bytes body, char why[SPLIT_WHY_SIZE])
+SplitStatus split_check_body(Protocol protocol, Bytes body, unsigned max_depth,
+                             char why[SPLIT_WHY_SIZE])
 {
     size_t taken;
-    if (scan_struct(protocol, body, &taken) != SCAN_DONE || taken != body.len)
+    if (scan_struct(protocol, body, max_depth, &taken) != SCAN_DONE || taken != body.len)
         return split_broken(why, "a reply whose result does not parse");
     return SPLIT_OK;
 }
@@ -71,7 +72,8 @@ SplitStatus split_check_body(Protocol protocol, Bytes body, char why[SPLIT_WHY_S
 static SplitStatus set_answer(Call *call, const BatcherParams *params, const Message *reply,
                               bool prefixed, char *why)
 {
-    SplitStatus status = split_check_body(params->upstream.protocol, reply->body, why);
+    SplitStatus status =
+        split_check_body(params->upstream.protocol, reply->body, THRIFT_MAX_DEPTH, why);
     if (status != SPLIT_OK)
         return status;
     call->answer = (CallAnswer){
@@ -228,7 +230,7 @@ SplitStatus split_refusal(Protocol protocol, const Message *reply, char why[SPLI
 {
     Bytes text;
     int32_t code;
-    if (split_check_body(protocol, reply->body, why) != SPLIT_OK ||
+    if (split_check_body(protocol, reply->body, THRIFT_MAX_DEPTH, why) != SPLIT_OK ||
         !exception_read(protocol, reply->body, &text, &code))
         return split_broken(why, "an exception that does not parse");
     char printable[EXCEPTION_TEXT_SIZE];
@@ -256,5 +258,5 @@ SplitStatus split_question(const BatcherParams *params, const Message *reply,
     if (reply->type != MESSAGE_REPLY ||
         !bytes_equal(header_bare_name(reply->name), header_bare_name(params->method)))
         return split_broken(why, "an answer to another question");
-    return split_check_body(params->upstream.protocol, reply->body, why);
+    return split_check_body(params->upstream.protocol, reply->body, THRIFT_MAX_DEPTH, why);
 }

@@ -35,5 +35,6 @@ SplitStatus split_broken(char why[SPLIT_WHY_SIZE], const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 SplitStatus split_check_header(const Message *reply, Bytes sent_name, int32_t seqid,
                                char why[SPLIT_WHY_SIZE]);
-SplitStatus split_check_body(Protocol protocol, Bytes body, char why[SPLIT_WHY_SIZE]);
+SplitStatus split_check_body(Protocol protocol, Bytes body, unsigned max_depth,
+                             char why[SPLIT_WHY_SIZE]);
 SplitStatus split_refusal(Protocol protocol, const Message *reply, char why[SPLIT_WHY_SIZE]);

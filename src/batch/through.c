@@ -12,6 +12,16 @@ bool through_applies(const Call *call)
     return call->through || call->caller->bound != NULL;
 }
 
+bool through_follows(const Call *call, nsec_t now)
+{
+    const Batch *batch = call->caller->batch;
+    if (call->through || batch == NULL || now >= batch->unbatched_until ||
+        batch->unbatched != call->group->kind)
+        return false;
+    return batch->unbatched == BATCH_KIND_ENVELOPE ||
+           batch->unbatched_policy == call->method->policy;
+}
+
 static void bind(Caller *caller, Carrier *carrier)
 {
     through_unbind(caller);
@@ -107,28 +117,37 @@ void batcher_through_written(Batcher *batcher, Batch *batch, nsec_t now)
     }
 }
 
-static void unsend(Batcher *batcher, Call *call)
+void through_fall_back(Batcher *batcher, Call *call, nsec_t now)
 {
+    call->through = true;
+    batcher->counters->fallback_calls++;
+    through_add(batcher, call, now);
+}
+
+static void unsend(Batcher *batcher, Call *call, nsec_t until)
+{
+    const Group *group = call->group;
     if (call->state == CALL_STATE_SENT)
         call->caller->n_sent--;
     else
         call->caller->n_waiting--;
-    call->through = true;
-    batcher->counters->fallback_calls++;
-    through_add(batcher, call, call->arrived);
+    through_fall_back(batcher, call, call->arrived);
+    call->batch->unbatched = group->kind;
+    call->batch->unbatched_policy = call->method->policy;
+    call->batch->unbatched_until = until;
     batcher_update_busy(batcher, call->caller);
 }
 
-void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t now)
+void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t until, nsec_t now)
 {
     list_remove(&batch->waiting_link);
     dedupe_undo(batch);
+    g_autoptr(GPtrArray) callers = g_ptr_array_new();
     ListLink *link;
     while ((link = list_first(&batch->callers)) != NULL) {
         Caller *caller = LIST_OWNER(link, Caller, batch_link);
         batcher_leave_batch(caller);
-        if (caller->n_waiting == 0 && caller->n_sent == 0)
-            batcher_release_held(batcher, caller, now);
+        g_ptr_array_add(callers, caller);
     }
     while ((link = list_first(&batch->calls)) != NULL) {
         Call *call = LIST_OWNER(link, Call, batch_link);
@@ -140,7 +159,9 @@ void batcher_pass_through(Batcher *batcher, Batch *batch, nsec_t now)
         }
         list_remove(link);
         call->batch = NULL;
-        unsend(batcher, call);
+        unsend(batcher, call, until);
     }
+    for (guint i = 0; i < callers->len; i++)
+        batcher_release_held(batcher, g_ptr_array_index(callers, i), now);
     batch_free(batch);
 }

@@ -144,7 +144,8 @@ static void dispatch_batches(Pool *pool, nsec_t now)
             return;
         }
         if (!server_batches(server, batch, now)) {
-            batcher_pass_through(pool->batcher, batch, now);
+            batcher_pass_through(pool->batcher, batch, now + pool->params.batch_retry_interval,
+                                 now);
             continue;
         }
         Slot *slot = LIST_OWNER(list_first(&server->idle[SLOT_KIND_BATCH]), Slot, server_link);

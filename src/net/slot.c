@@ -517,7 +517,8 @@ static void take_unknown_method(Slot *slot, const char *why)
         become_idle(slot);
     else /* an answer to what it cannot have read */
         slot_close(slot, "");
-    batcher_pass_through(pool->batcher, batch, loop_now(pool->loop));
+    nsec_t now = loop_now(pool->loop);
+    batcher_pass_through(pool->batcher, batch, now + pool->params.batch_retry_interval, now);
 }
 
 static void take_batch_answer(Slot *slot, const Message *reply)

@@ -245,7 +245,7 @@ Bytes cursor_skip(Cursor *cursor, ThriftType type, bool in_container)
     }
     size_t size;
     Bytes left = {cursor->at, bytes_left(cursor)};
-    if (scan_value(cursor->protocol, type, left, &size) != SCAN_DONE) {
+    if (scan_value(cursor->protocol, type, left, THRIFT_MAX_DEPTH, &size) != SCAN_DONE) {
         fail(cursor);
         return (Bytes){NULL, 0};
     }

@@ -48,7 +48,7 @@ static inline void expect_value(Scanner *scanner, uint8_t type)
 
 static inline ScanStatus open_level(Scanner *scanner, ScanLevel level)
 {
-    if (scanner->depth == THRIFT_MAX_DEPTH)
+    if (scanner->depth == scanner->max_depth)
         return SCAN_E_DEPTH;
     scanner->levels[scanner->depth++] = level;
     scanner->step = SCAN_STEP_NEXT;
@@ -64,7 +64,7 @@ static ScanStatus open_struct(Scanner *scanner)
  * one all the same. */
 static ScanStatus open_container(Scanner *scanner, Window *window, ScanLevel level)
 {
-    if (scanner->depth == THRIFT_MAX_DEPTH)
+    if (scanner->depth == scanner->max_depth)
         return SCAN_E_DEPTH;
     scanner->step = SCAN_STEP_NEXT;
     if (level.left == 0)
@@ -450,6 +450,7 @@ void scanner_init(Scanner *scanner, Protocol protocol)
     scanner->varint_size = 0;
     scanner->skip = 0;
     scanner->depth = 1;
+    scanner->max_depth = THRIFT_MAX_DEPTH;
     scanner->levels[0] = (ScanLevel){.types = {THRIFT_STOP, THRIFT_STOP}};
 }
 
@@ -473,14 +474,16 @@ ScanStatus scanner_feed(Scanner *scanner, const uint8_t *data, size_t len, uint6
     return status;
 }
 
-ScanStatus scan_struct(Protocol protocol, Bytes bytes, size_t *ret_taken)
+ScanStatus scan_struct(Protocol protocol, Bytes bytes, unsigned max_depth, size_t *ret_taken)
 {
     Scanner scanner;
     scanner_init(&scanner, protocol);
+    scanner.max_depth = (uint8_t)max_depth;
     return scanner_feed(&scanner, bytes.data, bytes.len, bytes.len, ret_taken);
 }
 
-ScanStatus scan_value(Protocol protocol, ThriftType type, Bytes bytes, size_t *ret_taken)
+ScanStatus scan_value(Protocol protocol, ThriftType type, Bytes bytes, unsigned max_depth,
+                      size_t *ret_taken)
 {
     uint8_t element = (uint8_t)type;
     *ret_taken = 0;
@@ -488,6 +491,7 @@ ScanStatus scan_value(Protocol protocol, ThriftType type, Bytes bytes, size_t *r
         return SCAN_E_INVALID;
     Scanner scanner;
     scanner_init(&scanner, protocol);
+    scanner.max_depth = (uint8_t)(max_depth + 1);
     scanner.levels[0] = (ScanLevel){1, {element, element}};
     return scanner_feed(&scanner, bytes.data, bytes.len, bytes.len, ret_taken);
 }

@@ -2,7 +2,7 @@
  *
  * Resumable: it is fed the bytes as they come, in pieces of any size, keeps what it must remember
  * and never looks at a byte twice. It never recurses: open structs and containers stand on a stack
- * of THRIFT_MAX_DEPTH levels. Nothing is allocated, whatever a length claims. */
+ * of levels. Nothing is allocated, whatever a length claims. */
 #pragma once
 
 #include "wire/thrift.h"
@@ -12,8 +12,11 @@ typedef enum ScanStatus {
     SCAN_MORE,      /* all bytes taken, the struct goes on */
     SCAN_E_INVALID, /* unknown type, negative length, overlong varint, ... */
     SCAN_E_LIMIT,   /* a string or container claims more bytes than `limit` leaves */
-    SCAN_E_DEPTH,   /* more than THRIFT_MAX_DEPTH levels */
+    SCAN_E_DEPTH,   /* more levels than are allowed */
 } ScanStatus;
+
+/* A message of THRIFT_MAX_DEPTH levels may stand in a native batch: in a list, in a struct. */
+enum { SCAN_MAX_DEPTH = THRIFT_MAX_DEPTH + 2 };
 
 /* What the scanner meets next. */
 typedef enum ScanStep {
@@ -38,9 +41,10 @@ typedef struct Scanner {
     uint8_t type;
     uint8_t varint_size; /* bytes of a varint so far; 0 between varints */
     uint8_t depth;       /* levels in use */
+    uint8_t max_depth;   /* of them; THRIFT_MAX_DEPTH, at most SCAN_MAX_DEPTH */
     uint64_t number;     /* the varint so far, or the last one */
     uint64_t skip;       /* bytes to come that are not looked at */
-    ScanLevel levels[THRIFT_MAX_DEPTH];
+    ScanLevel levels[SCAN_MAX_DEPTH];
 } Scanner;
 
 void scanner_init(Scanner *scanner, Protocol protocol);
@@ -53,10 +57,12 @@ void scanner_init(Scanner *scanner, Protocol protocol);
 ScanStatus scanner_feed(Scanner *scanner, const uint8_t *data, size_t len, uint64_t limit,
                         size_t *ret_taken) __attribute__((warn_unused_result));
 
-/* Scans a struct that is there completely. SCAN_MORE: it is cut short. */
-ScanStatus scan_struct(Protocol protocol, Bytes bytes, size_t *ret_taken)
+/* Scans a struct that is there completely, of at most `max_depth` levels. SCAN_MORE: it is cut
+ * short. */
+ScanStatus scan_struct(Protocol protocol, Bytes bytes, unsigned max_depth, size_t *ret_taken)
     __attribute__((warn_unused_result));
 
-/* Skips a value of `type` in a container of the outermost struct; as scan_struct() otherwise. */
-ScanStatus scan_value(Protocol protocol, ThriftType type, Bytes bytes, size_t *ret_taken)
-    __attribute__((warn_unused_result));
+/* Skips a value of `type` in a container, of at most `max_depth` levels of its own; as
+ * scan_struct() otherwise. */
+ScanStatus scan_value(Protocol protocol, ThriftType type, Bytes bytes, unsigned max_depth,
+                      size_t *ret_taken) __attribute__((warn_unused_result));

@@ -146,7 +146,7 @@ static TranscodeStatus rewrite(Protocol from, Protocol to, Bytes body, size_t ma
 static TranscodeStatus copy(Protocol protocol, Bytes body, size_t max_size, Buffer *out)
 {
     size_t taken;
-    if (scan_struct(protocol, body, &taken) != SCAN_DONE || taken != body.len)
+    if (scan_struct(protocol, body, THRIFT_MAX_DEPTH, &taken) != SCAN_DONE || taken != body.len)
         return TRANSCODE_E_INVALID;
     if (body.len > max_size)
         return TRANSCODE_E_LIMIT;

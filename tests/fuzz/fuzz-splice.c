@@ -78,7 +78,8 @@ static Bytes take_bytes(Fuzz *fuzz, size_t len)
 static bool parses(Protocol protocol, Bytes bytes)
 {
     size_t taken;
-    return scan_struct(protocol, bytes, &taken) == SCAN_DONE && taken == bytes.len;
+    return scan_struct(protocol, bytes, THRIFT_MAX_DEPTH, &taken) == SCAN_DONE &&
+           taken == bytes.len;
 }
 
 /* A copy on its own, so that a sanitizer sees a read beyond. */
@@ -140,7 +141,7 @@ static void check_item(const Fuzz *fuzz, Bytes arguments)
     Protocol protocol = fuzz->params.upstream.protocol;
     if (native_take_item(&fuzz->policy, protocol, arguments, &others, &spare, &item)) {
         size_t taken = 0;
-        ScanStatus status = scan_value(protocol, item.type, item.value, &taken);
+        ScanStatus status = scan_value(protocol, item.type, item.value, THRIFT_MAX_DEPTH, &taken);
         check((status == SCAN_DONE && taken == item.value.len) ||
               (fuzz->policy.item_is_arguments && status == SCAN_E_DEPTH));
         buffer_append(&others, &(uint8_t){THRIFT_STOP}, 1);
@@ -224,7 +225,7 @@ static void check_joined(const Fuzz *fuzz, const Batch *batch, Bytes bytes)
     check(header_read(protocol, bytes, bytes.len, &message, &header_len) == HEADER_OK);
     check(message.type == MESSAGE_CALL && message.seqid == SEQID);
     Bytes body = {bytes.data + header_len, bytes.len - header_len};
-    ScanStatus status = scan_struct(protocol, body, &taken);
+    ScanStatus status = scan_struct(protocol, body, THRIFT_MAX_DEPTH, &taken);
     check((status == SCAN_DONE && taken == body.len) || (native && status == SCAN_E_DEPTH));
     if (native)
         check_list(fuzz, batch, body);
@@ -284,7 +285,7 @@ static void settle(Fuzz *fuzz, Batch *batch)
                         : split_envelope(batch, &fuzz->params, &reply, why);
     check(memchr(why, '\0', sizeof why) != NULL);
     if (status == SPLIT_E_UNKNOWN) {
-        batcher_pass_through(fuzz->batcher, batch, 1);
+        batcher_pass_through(fuzz->batcher, batch, 1, 1);
     } else {
         if (status == SPLIT_OK)
             batcher_answer_batch(fuzz->batcher, batch, 1);

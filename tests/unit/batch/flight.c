@@ -517,5 +517,5 @@ void flight_is_unknown(Flight *flight)
     Scenario *scenario = flight->scenario;
     Batch *batch = flight->batch;
     flight_free(flight);
-    batcher_pass_through(scenario->batcher, batch, scenario->now);
+    batcher_pass_through(scenario->batcher, batch, scenario->now + SCENARIO_RETRY, scenario->now);
 }

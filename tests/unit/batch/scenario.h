@@ -21,6 +21,8 @@
 
 enum { SCENARIO_MAX_MESSAGE = 64 << 20 };
 
+#define SCENARIO_RETRY (30 * NSEC_PER_SEC) /* batch_retry_interval */
+
 typedef struct Scenario Scenario;
 
 typedef struct FakeClient {

@@ -595,3 +595,56 @@ Test(native, damaged_answers_are_read_safely)
         end(&native);
     }
 }
+
+/* A list of lists of ... `levels` of them. */
+static Value nested_lists(unsigned levels)
+{
+    Value value = {.type = THRIFT_LIST, .element = THRIFT_BYTE};
+    while (--levels > 0) {
+        Value *inner = g_new(Value, 1);
+        *inner = value;
+        value = (Value){.type = THRIFT_LIST, .element = THRIFT_LIST, .count = 1, .children = inner};
+    }
+    return value;
+}
+
+/* A call of 64 levels is deeper inside a batch: no server has to take that. */
+Test(native, an_item_that_would_be_too_deep_in_the_batch_is_passed_through)
+{
+    for (unsigned path = 1; path <= 2; path++) {
+        Native native;
+        begin(&native, PROTOCOL_BINARY, policy_of(path == 1 ? one : one_one, zero));
+        for (unsigned i = 0; i < 2; i++) {
+            Value item = nested_lists(THRIFT_MAX_DEPTH - 1 - path + i);
+            Fields arguments = {0};
+            add(&arguments, 1, &item);
+            call(&native, i, all_forms[0], MESSAGE_CALL, &arguments.value);
+            value_clear(&item);
+        }
+        expect_eq(take_and_fail(&native), 1);
+        expect(batcher_next_through(native.batcher, NULL) != NULL);
+        batcher_fail_waiting(native.batcher, "over", 1);
+        end(&native);
+    }
+}
+
+/* The limit of levels is of calls, not of what a list around the answers adds to these. */
+Test(native, answers_of_64_levels_of_their_own_are_taken)
+{
+    Native native;
+    begin(&native, PROTOCOL_BINARY, policy_of(one, zero_one));
+    Value item = number(THRIFT_I32, 1), value = nested_lists(THRIFT_MAX_DEPTH - 1);
+    Fields arguments = {0}, response = {0}, result = {0}, own = {0};
+    add(&arguments, 1, &item);
+    call(&native, 0, all_forms[0], MESSAGE_CALL, &arguments.value);
+    send(&native);
+    Value list = list_of(&value, 1);
+    add(&response, 1, &list);
+    add(&result, 0, &response.value);
+    char why[SPLIT_WHY_SIZE] = "";
+    expect_eq(receive(&native, &result.value, why), SPLIT_OK, "%s", why);
+    add(&own, 0, &value);
+    expect_reply(&native, 0, all_forms[0], &own.value);
+    value_clear(&value);
+    end(&native);
+}

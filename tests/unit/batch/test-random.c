@@ -125,7 +125,7 @@ static void fall_back(Walk *walk)
     Flight *flight = any_flight(walk);
     Batch *due = batcher_next_due(scenario->batcher, scenario->now);
     if (due != NULL && random_one_in(&walk->random, 2))
-        batcher_pass_through(scenario->batcher, due, scenario->now);
+        batcher_pass_through(scenario->batcher, due, scenario->now + SCENARIO_RETRY, scenario->now);
     else if (flight != NULL && !flight->plain && !flight->abandoned)
         flight_is_unknown(flight);
 }

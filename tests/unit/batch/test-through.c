@@ -386,18 +386,43 @@ Test(through, an_unknown_batch_method_passes_its_calls_through_in_order)
     client_calls(b, "off", "b2");
     flight_is_unknown(flight);
     assert_takes_nothing(scenario);
-    assert_passes(scenario, "1:a1 1:a2 2:b1");
+    assert_passes(scenario, "1:a1 1:a2 1:a3 2:b1 2:b2");
     line_answers_all(scenario, 1);
     line_answers_all(scenario, 2);
-    flight_answers(assert_takes(scenario, "a3"));
-    char *text = scenario_send_through(scenario);
-    expect(g_str_has_suffix(text, ":b2"), "%s", text);
-    line_answers_all(scenario, (unsigned)(text[0] - '0'));
-    g_free(text);
     assert_got(a, "a1 a2 a3");
     assert_got(b, "b1 b2");
-    cr_assert_eq(scenario->counters.fallback_calls, 3);
-    cr_assert_eq(scenario->counters.passthrough_calls, 4);
+    cr_assert_eq(scenario->counters.fallback_calls, 4);
+    cr_assert_eq(scenario->counters.passthrough_calls, 5);
+    scenario_end(scenario);
+}
+
+/* As long as its server is not asked again, and no longer. */
+Test(through, what_a_caller_sends_behind_unbatched_calls_follows_without_waiting)
+{
+    Scenario *scenario = story();
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    client_calls(a, "echo", "a1");
+    flight_is_unknown(assert_takes(scenario, "a1"));
+    assert_passes(scenario, "1:a1");
+    client_calls(a, "echo", "a2");
+    client_calls(b, "echo", "b1");
+    assert_passes(scenario, "1:a2");
+    flight_answers(assert_takes(scenario, "b1"));
+    line_answers_all(scenario, 1);
+    client_calls(a, "echo", "a3");
+    flight_is_unknown(assert_takes(scenario, "a3"));
+    assert_passes(scenario, "1:a3");
+    for (nsec_t passed = 0; passed < SCENARIO_RETRY; passed += 3 * NSEC_PER_SEC) {
+        client_calls(a, "echo", "more");
+        assert_passes(scenario, "1:more");
+        expect(line_answers(scenario_line(scenario, 1)));
+        g_hash_table_remove(scenario->tokens, "more");
+        scenario_pass(scenario, 3 * NSEC_PER_SEC);
+    }
+    client_calls(a, "echo", "a4");
+    assert_passes(scenario, "");
+    line_answers_all(scenario, 1);
+    flight_answers(assert_takes(scenario, "a4"));
     scenario_end(scenario);
 }
 
@@ -410,9 +435,9 @@ Test(through, a_waiting_batch_is_passed_through_in_order)
     client_calls(a, "echo", "a2");
     client_calls(a, "off", "a3");
     batcher_pass_through(scenario->batcher, batcher_next_due(scenario->batcher, scenario->now),
-                         scenario->now);
+                         scenario->now + SCENARIO_RETRY, scenario->now);
     assert_takes_nothing(scenario);
-    assert_passes(scenario, "1:a1 1:a2 2:b1!");
+    assert_passes(scenario, "1:a1 1:a2 1:a3 2:b1!");
     client_calls(b, "echo", "b2");
     assert_passes(scenario, "2:b2");
     line_answers_all(scenario, 1);

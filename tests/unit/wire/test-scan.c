@@ -156,7 +156,7 @@ Test(scan, cut_short_is_more_at_every_byte)
             size_t end;
             cr_assert_eq(scan_in_pieces(scanned[i].protocol, cut, LIMIT, &end), SCAN_MORE,
                          "%s, %zu bytes", scanned[i].what, len);
-            ScanStatus status = scan_struct(scanned[i].protocol, cut, &end);
+            ScanStatus status = scan_struct(scanned[i].protocol, cut, THRIFT_MAX_DEPTH, &end);
             cr_assert(status == SCAN_MORE || status == SCAN_E_LIMIT, "%s, %zu bytes: %d",
                       scanned[i].what, len, status);
         }
@@ -194,7 +194,8 @@ static ScanStatus scan_nested(const Nesting *nesting, unsigned levels)
     memset(buffer_reserve(&bytes, levels), 0, levels);
     bytes.len += levels;
     size_t taken;
-    ScanStatus status = scan_struct(nesting->protocol, buffer_bytes(&bytes), &taken);
+    ScanStatus status =
+        scan_struct(nesting->protocol, buffer_bytes(&bytes), THRIFT_MAX_DEPTH, &taken);
     buffer_clear(&bytes);
     buffer_clear(&element);
     buffer_clear(&innermost);
@@ -222,7 +223,8 @@ Test(scan, finds_the_end_of_what_c_glib_writes)
             oracle_write_struct(compact ? ORACLE_COMPACT : ORACLE_BINARY, &value, &bytes);
             size_t size = bytes.len, taken;
             buffer_append(&bytes, "\x08\x00\x01", 3);
-            ScanStatus status = scan_struct(compact ? C : B, buffer_bytes(&bytes), &taken);
+            ScanStatus status =
+                scan_struct(compact ? C : B, buffer_bytes(&bytes), THRIFT_MAX_DEPTH, &taken);
             cr_assert_eq(status, SCAN_DONE, "round %u, compact %u: %d", round, compact, status);
             cr_assert_eq(taken, size, "round %u, compact %u", round, compact);
             buffer_clear(&bytes);
@@ -236,10 +238,13 @@ Test(scan, a_value_stands_one_level_down)
 {
     Buffer bytes = bytes_from_hex("0b 00000001 00000002 4142 ff");
     size_t taken;
-    cr_assert_eq(scan_value(B, THRIFT_LIST, buffer_bytes(&bytes), &taken), SCAN_DONE);
+    cr_assert_eq(scan_value(B, THRIFT_LIST, buffer_bytes(&bytes), THRIFT_MAX_DEPTH, &taken),
+                 SCAN_DONE);
     cr_assert_eq(taken, 11);
-    cr_assert_eq(scan_value(B, THRIFT_BYTE, buffer_bytes(&bytes), &taken), SCAN_DONE);
+    cr_assert_eq(scan_value(B, THRIFT_BYTE, buffer_bytes(&bytes), THRIFT_MAX_DEPTH, &taken),
+                 SCAN_DONE);
     cr_assert_eq(taken, 1);
-    cr_assert_eq(scan_value(B, THRIFT_STOP, buffer_bytes(&bytes), &taken), SCAN_E_INVALID);
+    cr_assert_eq(scan_value(B, THRIFT_STOP, buffer_bytes(&bytes), THRIFT_MAX_DEPTH, &taken),
+                 SCAN_E_INVALID);
     buffer_clear(&bytes);
 }

@@ -364,11 +364,13 @@ static bool assert_scanner_agrees(Protocol from, Bytes bytes, unsigned round)
     Protocol to = from == PROTOCOL_BINARY ? PROTOCOL_COMPACT : PROTOCOL_BINARY;
     Buffer out = {0};
     size_t taken;
-    bool parses = scan_struct(from, bytes, &taken) == SCAN_DONE && taken == bytes.len;
+    bool parses =
+        scan_struct(from, bytes, THRIFT_MAX_DEPTH, &taken) == SCAN_DONE && taken == bytes.len;
     TranscodeStatus status = transcode_struct(from, to, bytes, MAX_SIZE, &out);
     cr_assert_eq(status == TRANSCODE_OK, parses, "round %u: %d", round, status);
     if (parses)
-        cr_assert(scan_struct(to, buffer_bytes(&out), &taken) == SCAN_DONE && taken == out.len,
+        cr_assert(scan_struct(to, buffer_bytes(&out), THRIFT_MAX_DEPTH, &taken) == SCAN_DONE &&
+                      taken == out.len,
                   "round %u", round);
     buffer_clear(&out);
     return parses;
