@@ -1,6 +1,8 @@
 #include "net/loop.h"
 
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
@@ -11,45 +13,66 @@ static nsec_t read_clock(void)
     return (nsec_t)time.tv_sec * NSEC_PER_SEC + (nsec_t)time.tv_nsec;
 }
 
+static void on_timers(evutil_socket_t fd, short what, void *argument);
+
+static bool init_timers(Loop *loop)
+{
+    list_init(&loop->timers);
+    loop->timer_at = NSEC_NEVER;
+    loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    return loop->timer_fd >= 0 &&
+           event_assign(&loop->timer_event, loop->base, loop->timer_fd, EV_READ | EV_PERSIST,
+                        on_timers, loop) == 0 &&
+           event_add(&loop->timer_event, NULL) == 0;
+}
+
 Loop *loop_new(GError **error)
 {
     struct event_config *config = event_config_new();
     check(config != NULL);
-    /* Without PRECISE_TIMER epoll rounds to milliseconds, and a window of 500 us takes 4. */
-    event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
-    if (base == NULL) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot set up an event loop");
-        return NULL;
-    }
     Loop *loop = g_new0(Loop, 1);
     loop->base = base;
     loop->read_buffer = g_malloc(LOOP_READ_SIZE);
     list_init(&loop->tasks);
-    return loop;
+    if (base != NULL && init_timers(loop))
+        return loop;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot set up an event loop");
+    loop_free(loop);
+    return NULL;
 }
 
 void loop_free(Loop *loop)
 {
     if (loop == NULL)
         return;
-    event_base_free(loop->base);
+    if (loop->base != NULL) {
+        if (loop->timer_fd >= 0)
+            close(loop->timer_fd);
+        event_base_free(loop->base);
+    }
     g_free(loop->read_buffer);
     g_free(loop);
+}
+
+/* Takes the whole list over. */
+static void move_all(List *from, List *to)
+{
+    list_init(to);
+    ListLink *link;
+    while ((link = list_first(from)) != NULL) {
+        list_remove(link);
+        list_append(to, link);
+    }
 }
 
 /* Those deferred meanwhile run in the next turn. */
 static void run_tasks(Loop *loop)
 {
     List due;
-    list_init(&due);
-    while (!list_empty(&loop->tasks)) {
-        ListLink *link = list_first(&loop->tasks);
-        list_remove(link);
-        list_append(&due, link);
-    }
+    move_all(&loop->tasks, &due);
     ListLink *link;
     while ((link = list_first(&due)) != NULL) {
         LoopTask *task = LIST_OWNER(link, LoopTask, link);
@@ -93,19 +116,54 @@ void loop_defer(Loop *loop, LoopTask *task)
         list_append(&loop->tasks, &task->link);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *argument)
+/* Timers */
+
+static void set_timer_fd(Loop *loop, nsec_t at)
 {
-    (void)fd;
+    if (loop->timer_at <= at)
+        return;
+    loop->timer_at = at;
+    struct itimerspec time = {.it_value = {(time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC)}};
+    check(timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &time, NULL) == 0);
+}
+
+/* Those that are due now; what they set meanwhile is looked at afterwards. */
+static void run_timers(Loop *loop)
+{
+    nsec_t now = loop_now(loop);
+    List due;
+    list_init(&due);
+    ListLink *link;
+    while ((link = list_first(&loop->timers)) != NULL &&
+           LIST_OWNER(link, LoopTimer, link)->at <= now) {
+        list_remove(link);
+        list_append(&due, link);
+    }
+    while ((link = list_first(&due)) != NULL) {
+        LoopTimer *timer = LIST_OWNER(link, LoopTimer, link);
+        loop_timer_clear(timer);
+        timer->fire(timer->data);
+    }
+}
+
+static void on_timers(evutil_socket_t fd, short what, void *argument)
+{
     (void)what;
-    LoopTimer *timer = argument;
-    timer->at = NSEC_NEVER;
-    timer->fire(timer->data);
+    Loop *loop = argument;
+    uint64_t n_expired;
+    if (read(fd, &n_expired, sizeof n_expired) < 0)
+        return;
+    loop->timer_at = NSEC_NEVER;
+    run_timers(loop);
+    ListLink *first = list_first(&loop->timers);
+    if (first != NULL)
+        set_timer_fd(loop, LIST_OWNER(first, LoopTimer, link)->at);
 }
 
 void loop_timer_init(LoopTimer *timer, Loop *loop, void (*fire)(void *data), void *data)
 {
     *timer = (LoopTimer){.loop = loop, .at = NSEC_NEVER, .fire = fire, .data = data};
-    check(evtimer_assign(&timer->event, loop->base, on_timer, timer) == 0);
+    list_link_init(&timer->link);
 }
 
 void loop_timer_set(LoopTimer *timer, nsec_t at)
@@ -116,18 +174,17 @@ void loop_timer_set(LoopTimer *timer, nsec_t at)
     }
     if (timer->at <= at)
         return;
+    list_remove(&timer->link);
     timer->at = at;
-    /* libevent counts from its cached time: one that is old would fire the timer early. */
-    event_base_update_cache_time(timer->loop->base);
-    uint64_t usec = (nsec_until(read_clock(), at) + NSEC_PER_USEC - 1) / NSEC_PER_USEC;
-    struct timeval delay = {(time_t)(usec / 1000000), (suseconds_t)(usec % 1000000)};
-    check(event_add(&timer->event, &delay) == 0);
+    ListLink *position = timer->loop->timers.head.prev;
+    while (position != &timer->loop->timers.head && LIST_OWNER(position, LoopTimer, link)->at > at)
+        position = position->prev;
+    list_insert_after(position, &timer->link);
+    set_timer_fd(timer->loop, at);
 }
 
 void loop_timer_clear(LoopTimer *timer)
 {
-    if (timer->at == NSEC_NEVER)
-        return;
     timer->at = NSEC_NEVER;
-    event_del(&timer->event);
+    list_remove(&timer->link);
 }

@@ -2,6 +2,10 @@
  * read buffer that all of its connections share. A turn is one wait for events, their callbacks,
  * and then the deferred tasks.
  *
+ * The timers are the loop's own, behind one timerfd that is set to the earliest of them. libevent's
+ * are either rounded to milliseconds (a window of 500 us takes 4 ms) or cost a system call each
+ * turn; here it is one whenever an earlier time comes up, and most turns bring none.
+ *
  * No callback frees its own object: it closes it and defers a task that frees it. */
 #pragma once
 
@@ -20,7 +24,11 @@ typedef struct Loop {
     struct event_base *base;
     uint8_t *read_buffer; /* LOOP_READ_SIZE; its bytes are valid until the next read */
     List tasks;           /* LoopTask.link */
-    nsec_t now;           /* of this turn; 0: not read yet */
+    List timers;          /* LoopTimer.link: those that are set, by `at` */
+    struct event timer_event;
+    nsec_t timer_at; /* what the timerfd is set to; NSEC_NEVER: nothing */
+    nsec_t now;      /* of this turn; 0: not read yet */
+    int timer_fd;
     bool stopping;
 } Loop;
 
@@ -34,7 +42,7 @@ typedef struct LoopTask {
 /* Fires once at its time, or somewhat earlier when it was moved to a later one: whoever is called
  * looks at the clock and sets it again. */
 typedef struct LoopTimer {
-    struct event event;
+    ListLink link;
     Loop *loop;
     nsec_t at; /* NSEC_NEVER: not set */
     void (*fire)(void *data);

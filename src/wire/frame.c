@@ -21,6 +21,7 @@
 #include "wire/frame.h"
 
 #include "wire/header.h"
+#include "wire/skip.h"
 
 enum {
     STRICT_ID = 0x80,
@@ -136,11 +137,10 @@ static FrameStatus finish(FrameReader *reader, Bytes whole, size_t header_len, M
 }
 
 /* The verdict on the struct in a complete frame. */
-static FrameStatus scan_frame(FrameReader *reader, Bytes body)
+static FrameStatus scan_frame(const FrameReader *reader, Bytes body)
 {
     size_t taken;
-    scanner_init(&reader->scanner, reader->form.protocol);
-    switch (scanner_feed(&reader->scanner, body.data, body.len, body.len, &taken)) {
+    switch (scan_struct(reader->form.protocol, body, THRIFT_MAX_DEPTH, &taken)) {
     case SCAN_DONE:
         return taken == body.len ? FRAME_MESSAGE : FRAME_E_NOT_THRIFT;
     case SCAN_MORE:
@@ -236,10 +236,33 @@ static FrameStatus next_buffered(FrameReader *reader, Bytes window, Message *ret
     return finish(reader, (Bytes){window.data, reader->taken}, header_len, ret);
 }
 
+/* The usual message, framed, binary, strict and complete, at little cost. False: it has to be
+ * looked at step by step. */
+static inline bool take_usual(FrameReader *reader, Bytes window, Message *ret, size_t *ret_taken)
+{
+    if (reader->form.transport != TRANSPORT_FRAMED || reader->form.protocol != PROTOCOL_BINARY ||
+        window.len < FRAME_HEADER_SIZE)
+        return false;
+    size_t size = load_be32(window.data), header_len;
+    Bytes whole = {window.data + FRAME_HEADER_SIZE, size};
+    if (size > window.len - FRAME_HEADER_SIZE || size > reader->max_size ||
+        !header_read_strict(whole, ret, &header_len))
+        return false;
+    const uint8_t *end = whole.data + size;
+    if (reader->scan_frames &&
+        skip_binary_struct(whole.data + header_len, end, THRIFT_MAX_DEPTH) != end)
+        return false;
+    *ret_taken = FRAME_HEADER_SIZE + size;
+    finish(reader, whole, header_len, ret);
+    return true;
+}
+
 FrameStatus frame_reader_next(FrameReader *reader, Bytes window, Message *ret, size_t *ret_taken)
 {
     if (window.len == 0)
         return FRAME_MORE;
+    if (take_usual(reader, window, ret, ret_taken))
+        return FRAME_MESSAGE;
     if (reader->form.transport == TRANSPORT_UNKNOWN) {
         FrameStatus status = detect(reader, window);
         if (reader->form.transport == TRANSPORT_UNKNOWN)

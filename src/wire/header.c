@@ -2,8 +2,6 @@
 
 #include "wire/varint.h"
 
-#define STRICT_VERSION 0x80010000u
-
 enum {
     STRICT_PREFIX_SIZE = 8,     /* version and type, name's length */
     NON_STRICT_PREFIX_SIZE = 4, /* name's length */
@@ -14,11 +12,6 @@ enum {
     COMPACT_VERSION_MASK = 0x1f,
     COMPACT_TYPE_SHIFT = 5,
 };
-
-static bool type_valid(unsigned type)
-{
-    return type >= MESSAGE_CALL && type <= MESSAGE_ONEWAY;
-}
 
 /* Too few bytes for a verdict, except that they may be wrong already: a peer that sends a few bytes
  * of something else and waits is not to be waited for. */
@@ -33,8 +26,8 @@ static HeaderStatus read_strict(Bytes bytes, size_t max_name, Message *ret, size
 {
     if (bytes.len < 4)
         return strict_beginning(bytes);
-    uint32_t type = load_be32(bytes.data) ^ STRICT_VERSION;
-    if (!type_valid(type))
+    uint32_t type = load_be32(bytes.data) ^ HEADER_STRICT_VERSION;
+    if (!header_type_valid(type))
         return HEADER_E_INVALID;
     if (bytes.len < STRICT_PREFIX_SIZE)
         return HEADER_MORE;
@@ -64,7 +57,7 @@ static HeaderStatus read_non_strict(Bytes bytes, size_t max_name, Message *ret, 
     if (behind_prefix <= name_len)
         return HEADER_MORE;
     uint8_t type = name[name_len];
-    if (!type_valid(type))
+    if (!header_type_valid(type))
         return HEADER_E_INVALID;
     if (behind_prefix < (size_t)name_len + NON_STRICT_SUFFIX_SIZE)
         return HEADER_MORE;
@@ -92,7 +85,7 @@ static HeaderStatus read_compact(Bytes bytes, size_t max_name, Message *ret, siz
     if (bytes.len < 2)
         return HEADER_MORE;
     unsigned type = bytes.data[1] >> COMPACT_TYPE_SHIFT;
-    if ((bytes.data[1] & COMPACT_VERSION_MASK) != COMPACT_VERSION || !type_valid(type))
+    if ((bytes.data[1] & COMPACT_VERSION_MASK) != COMPACT_VERSION || !header_type_valid(type))
         return HEADER_E_INVALID;
 
     const uint8_t *at = bytes.data + 2, *end = bytes.data + bytes.len;
@@ -150,7 +143,7 @@ static uint8_t *write_binary(uint8_t *to, uint8_t *behind_name, bool strict, Mes
                              size_t name_len, int32_t seqid)
 {
     if (strict) {
-        store_be32(to, STRICT_VERSION | type);
+        store_be32(to, HEADER_STRICT_VERSION | type);
         to += 4;
     } else {
         *behind_name++ = (uint8_t)type;

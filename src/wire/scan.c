@@ -7,6 +7,7 @@
  * that is cut short is kept in the scanner. */
 #include "wire/scan.h"
 
+#include "wire/skip.h"
 #include "wire/types.h"
 #include "wire/varint.h"
 
@@ -476,6 +477,12 @@ ScanStatus scanner_feed(Scanner *scanner, const uint8_t *data, size_t len, uint6
 
 ScanStatus scan_struct(Protocol protocol, Bytes bytes, unsigned max_depth, size_t *ret_taken)
 {
+    if (protocol == PROTOCOL_BINARY && bytes.len > 0) {
+        const uint8_t *end = skip_binary_struct(bytes.data, bytes.data + bytes.len, max_depth);
+        *ret_taken = end != NULL ? (size_t)(end - bytes.data) : 0;
+        if (end != NULL)
+            return SCAN_DONE;
+    }
     Scanner scanner;
     scanner_init(&scanner, protocol);
     scanner.max_depth = (uint8_t)max_depth;
