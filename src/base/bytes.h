@@ -41,9 +41,32 @@ static inline Bytes bytes_from_string(const char *text)
     return (Bytes){(const uint8_t *)text, strlen(text)};
 }
 
+static inline uint64_t bytes_load_u64(const uint8_t *from)
+{
+    uint64_t raw;
+    memcpy(&raw, from, sizeof raw);
+    return raw;
+}
+
+static inline uint32_t bytes_load_u32(const uint8_t *from)
+{
+    uint32_t raw;
+    memcpy(&raw, from, sizeof raw);
+    return raw;
+}
+
+/* Names are compared several times a call, and most have 4 to 16 bytes: two words that overlap. */
 static inline bool bytes_equal(Bytes a, Bytes b)
 {
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+    if (a.len != b.len)
+        return false;
+    if (a.len > 16 || a.len < 4)
+        return a.len == 0 || memcmp(a.data, b.data, a.len) == 0;
+    if (a.len < 8)
+        return bytes_load_u32(a.data) == bytes_load_u32(b.data) &&
+               bytes_load_u32(a.data + a.len - 4) == bytes_load_u32(b.data + a.len - 4);
+    return bytes_load_u64(a.data) == bytes_load_u64(b.data) &&
+           bytes_load_u64(a.data + a.len - 8) == bytes_load_u64(b.data + a.len - 8);
 }
 
 static inline uint32_t load_be32(const uint8_t *from)

@@ -25,8 +25,23 @@ struct Batcher {
     bool draining;
 };
 
-bool batcher_is_strict(const Batcher *batcher);
-void batcher_update_busy(Batcher *batcher, Caller *caller);
+static inline bool batcher_is_strict(const Batcher *batcher)
+{
+    return batcher->params.ordering == ORDERING_STRICT;
+}
+
+/* Keeps n_busy, when the caller's calls have changed. */
+static inline void batcher_update_busy(Batcher *batcher, Caller *caller)
+{
+    uint32_t n = caller->n_waiting;
+    if (batcher_is_strict(batcher))
+        n |= caller->n_held | caller->n_sent;
+    bool busy = n > 0 && !caller->departed;
+    if (busy == caller->counted_busy)
+        return;
+    caller->counted_busy = busy;
+    batcher->n_busy += busy ? 1U : UINT32_MAX;
+}
 
 /* A caller's batch, under strict order. */
 void batcher_enter_batch(Caller *caller, Batch *batch);

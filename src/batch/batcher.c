@@ -6,6 +6,7 @@
 #include "batch/batcher-internal.h"
 #include "batch/dedupe.h"
 #include "batch/native.h"
+#include "wire/header.h"
 
 Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const BatcherOps *ops,
                      void *ops_data, Counters *counters)
@@ -41,26 +42,7 @@ const BatcherParams *batcher_params(const Batcher *batcher)
     return &batcher->params;
 }
 
-bool batcher_is_strict(const Batcher *batcher)
-{
-    return batcher->params.ordering == ORDERING_STRICT;
-}
-
 /* Callers */
-
-void batcher_update_busy(Batcher *batcher, Caller *caller)
-{
-    bool busy = caller->n_waiting > 0 ||
-                (batcher_is_strict(batcher) && (caller->n_held > 0 || caller->n_sent > 0));
-    busy = busy && !caller->departed;
-    if (busy == caller->counted_busy)
-        return;
-    caller->counted_busy = busy;
-    if (busy)
-        batcher->n_busy++;
-    else
-        batcher->n_busy--;
-}
 
 void batcher_add_caller(Batcher *batcher, Caller *caller)
 {
@@ -241,6 +223,9 @@ static void set_method(Batcher *batcher, Call *call)
         method_learn_oneway(method);
     call->oneway = travels_oneway(call, method);
     call->method = caller->last_method = method;
+    call->bare_at = method->name.len > 0
+                        ? method->bare_at
+                        : (uint32_t)(call->name_len - header_bare_name(call_name(call)).len);
 }
 
 /* NULL when the call cannot be batched. */
@@ -409,7 +394,8 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
         call->oneway = travels_oneway(call, call->method);
         call->caller->n_waiting--;
         call->caller->n_sent++;
-        batcher_update_busy(batcher, call->caller);
+        if (!batcher_is_strict(batcher)) /* else it stays as busy as it was */
+            batcher_update_busy(batcher, call->caller);
     }
     dedupe_calls(batch);
     batcher->counters->deduped_calls += batch->n_followers;
@@ -477,7 +463,8 @@ void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now)
     while ((link = list_first(&batch->callers)) != NULL) {
         Caller *caller = LIST_OWNER(link, Caller, batch_link);
         batcher_leave_batch(caller);
-        batcher_release_held(batcher, caller, now);
+        if (!list_empty(&caller->held))
+            batcher_release_held(batcher, caller, now);
     }
     batch_free(batch);
 }

@@ -8,25 +8,52 @@
 #include "wire/transcode.h"
 #include "wire/varint.h"
 
+enum {
+    CALL_BLOCK_SIZE = 512,
+    CALL_BLOCKS_KEPT = 256,
+};
+
+void call_cache_init(BlockCache *cache)
+{
+    block_cache_init(cache, CALL_BLOCK_SIZE, CALL_BLOCKS_KEPT);
+}
+
+/* Sets what has a value from the beginning, and no more: clearing all of a call would cost as much
+ * as the rest of this. */
 static Call *call_alloc(Caller *caller, Form client, const Message *message, size_t request_len)
 {
-    Call *call = g_malloc(sizeof *call + CALL_ROOM + request_len + CALL_SUFFIX_ROOM);
-    *call = (Call){
-        .caller = caller,
-        .form = client,
-        .type = message->type,
-        .oneway = message->type == MESSAGE_ONEWAY,
-        .seqid = message->seqid,
-        .size = message->whole.len,
-        .name_len = (uint32_t)message->name.len,
-        .request_len = request_len,
-    };
-    call->form.strict = message->strict;
+    size_t size = sizeof(Call) + CALL_ROOM + request_len + CALL_SUFFIX_ROOM;
+    BlockCache *cache = size <= CALL_BLOCK_SIZE ? caller->call_cache : NULL;
+    Call *call = cache != NULL ? block_cache_take(cache) : g_malloc(size);
+    call->cache = cache;
+    call->caller = caller;
+    call->batch = NULL;
+    call->method = NULL;
+    call->group = NULL;
+    call->leader = NULL;
+    call->state = CALL_STATE_NEW;
+    call->form = (Form){client.transport, client.protocol, message->strict};
+    call->type = message->type;
+    call->oneway = message->type == MESSAGE_ONEWAY;
+    call->through = false;
+    call->attempts = 0;
+    call->seqid = message->seqid;
+    call->size = message->whole.len;
+    call->name_len = (uint32_t)message->name.len;
+    call->request_len = request_len;
+    call->reply = (CallReply){0};
     list_link_init(&call->batch_link);
     list_link_init(&call->deadline_link);
     list_append(&caller->calls, &call->caller_link);
     caller->n_calls++;
     return call;
+}
+
+/* A strict binary message is a request as it stands, from the name's length on. */
+static void copy_strict_request(Call *call, const Message *message)
+{
+    memcpy(call->bytes + CALL_ROOM, message->whole.data + 4, message->whole.len - 4);
+    call->name_at = CALL_ROOM + 4;
 }
 
 static void write_binary_request(Call *call, Bytes name, Bytes body)
@@ -42,7 +69,7 @@ static void write_binary_request(Call *call, Bytes name, Bytes body)
 static void write_compact_request(Call *call, Bytes name, Bytes body)
 {
     uint8_t *to = varint_write(call->bytes + CALL_ROOM, name.len);
-    call->name_at = (size_t)(to - call->bytes);
+    call->name_at = (uint32_t)(to - call->bytes);
     memcpy(to, name.data, name.len);
     if (body.len > 0)
         memcpy(to + name.len, body.data, body.len);
@@ -55,7 +82,10 @@ static Call *call_from(Caller *caller, Form client, Protocol upstream, const Mes
     size_t head = upstream == PROTOCOL_BINARY ? 4 + name_len + 4 : varint_size(name_len) + name_len;
     Call *call = call_alloc(caller, client, message, head + body.len);
     call->arguments_len = body.len;
-    if (upstream == PROTOCOL_BINARY)
+    bool as_it_stands = body.len > 0 && body.data == message->body.data;
+    if (as_it_stands && message->strict && upstream == PROTOCOL_BINARY)
+        copy_strict_request(call, message);
+    else if (upstream == PROTOCOL_BINARY)
         write_binary_request(call, message->name, body);
     else
         write_compact_request(call, message->name, body);
@@ -92,26 +122,16 @@ Call *call_new_refused(Caller *caller, Form client, const Message *message, Exce
     Call *call = call_from(caller, client, client.protocol, message, (Bytes){0});
     call->state = CALL_STATE_ENDED;
     call->oneway = false;
+    call->bare_at = (uint32_t)(call->name_len - header_bare_name(call_name(call)).len);
     call_set_error(call, code, text);
     return call;
-}
-
-Bytes call_name(const Call *call)
-{
-    return (Bytes){call->bytes + call->name_at, call->name_len};
-}
-
-Bytes call_arguments(const Call *call)
-{
-    const uint8_t *end = call->bytes + CALL_ROOM + call->request_len;
-    return (Bytes){end - call->arguments_len, call->arguments_len};
 }
 
 /* Writes the client's header over the request, which is no longer needed and always has the room.
  * The name goes with it: call_name() is not to be used any more. */
 static void write_reply_head(Call *call, MessageType type, size_t body_len)
 {
-    Bytes name = header_bare_name(call_name(call));
+    Bytes name = call_bare_name(call);
     uint8_t *header = call->bytes + FRAME_HEADER_SIZE;
     uint8_t *end =
         header_write(header, call->form.protocol, call->form.strict, type, name, call->seqid);
@@ -128,7 +148,7 @@ static void write_reply_head(Call *call, MessageType type, size_t body_len)
  * nothing is copied. */
 static bool answer_is_reply(const Call *call)
 {
-    size_t bare_len = header_bare_name(call_name(call)).len;
+    size_t bare_len = call_bare_name(call).len;
     return call->form.protocol == PROTOCOL_BINARY && call->form.strict && call->answer.strict &&
            call->answer.header_size == HEADER_MAX_SIZE + bare_len &&
            (call->answer.prefixed || call->form.transport == TRANSPORT_BUFFERED);
@@ -157,8 +177,7 @@ bool call_set_answer(Call *call, Protocol upstream, size_t max_size)
 void call_set_error(Call *call, ExceptionCode code, const char *text)
 {
     call->reply.owned.len = 0;
-    exception_append(&call->reply.owned, call->form, header_bare_name(call_name(call)), call->seqid,
-                     code, text);
+    exception_append(&call->reply.owned, call->form, call_bare_name(call), call->seqid, code, text);
     call->reply.head = (Bytes){0};
     call->reply.body = (Bytes){call->reply.owned.data, call->reply.owned.len};
 }
@@ -179,7 +198,10 @@ static void call_free_unless_needed(Call *call)
     check(call->state == CALL_STATE_ENDED);
     check(!list_linked(&call->deadline_link));
     buffer_clear(&call->reply.owned);
-    g_free(call);
+    if (call->cache != NULL)
+        block_cache_give(call->cache, call);
+    else
+        g_free(call);
 }
 
 void call_leave_batch(Call *call)

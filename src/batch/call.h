@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/block-cache.h"
 #include "base/counters.h"
 #include "base/list.h"
 #include "base/nsec.h"
@@ -58,6 +59,7 @@ typedef struct CallReply {
 typedef struct Call Call;
 
 struct Call {
+    BlockCache *cache;      /* that the call came from; NULL: from malloc() */
     ListLink caller_link;   /* Caller.calls, or the client's replies to be written */
     ListLink batch_link;    /* Batch.calls or Caller.held */
     ListLink deadline_link; /* Batcher.deadlines */
@@ -77,8 +79,9 @@ struct Call {
     int32_t sent_seqid; /* of its message, when it travels by itself */
     int32_t seqid;      /* the client's */
     size_t size;        /* of the message as it came */
-    size_t name_at;     /* the name, as the client wrote it, in `bytes` */
+    uint32_t name_at;   /* the name, as the client wrote it, in `bytes` */
     uint32_t name_len;
+    uint32_t bare_at;   /* in the name: what a server calls the method */
     size_t request_len; /* name and body, between the rooms */
     size_t arguments_len;
     Bytes item;   /* native: its element of the batch, in `bytes` */
@@ -94,6 +97,9 @@ typedef enum CallStatus {
     CALL_E_TOO_LARGE, /* in the upstream's protocol */
 } CallStatus;
 
+/* Of small calls: sized for CALL_BLOCK_SIZE. Outlives the calls of the callers that have it. */
+void call_cache_init(BlockCache *cache);
+
 /* A new call of `caller` from a message, which is copied (and transcoded, where the protocols
  * differ, into at most `max_size` bytes). It is the last in caller->calls. */
 CallStatus call_new(Caller *caller, Form client, Form upstream, const Message *message,
@@ -104,10 +110,23 @@ CallStatus call_new(Caller *caller, Form client, Form upstream, const Message *m
 Call *call_new_refused(Caller *caller, Form client, const Message *message, ExceptionCode code,
                        const char *text);
 
-/* The name as the client wrote it, and the argument struct in the upstream's protocol. Valid until
- * the reply is set. */
-Bytes call_name(const Call *call);
-Bytes call_arguments(const Call *call);
+/* The name as the client wrote it, its part that names the method (once it was submitted), and the
+ * argument struct in the upstream's protocol. Valid until the reply is set. */
+static inline Bytes call_name(const Call *call)
+{
+    return (Bytes){call->bytes + call->name_at, call->name_len};
+}
+
+static inline Bytes call_bare_name(const Call *call)
+{
+    return (Bytes){call->bytes + call->name_at + call->bare_at, call->name_len - call->bare_at};
+}
+
+static inline Bytes call_arguments(const Call *call)
+{
+    const uint8_t *end = call->bytes + CALL_ROOM + call->request_len;
+    return (Bytes){end - call->arguments_len, call->arguments_len};
+}
 
 /* What it takes of the bound on pending bytes, and at most of a batch on the wire. */
 static inline size_t call_memory(const Call *call)

@@ -17,7 +17,8 @@ typedef struct Caller {
     List calls; /* Call.caller_link: all that are neither answered nor withdrawn, as they came */
     List held;  /* Call.batch_link, as they came */
     Batch *batch;
-    ListLink batch_link;   /* Batch.callers */
+    ListLink batch_link;           /* Batch.callers */
+    struct BlockCache *call_cache; /* of its small calls; NULL: none */
     struct Carrier *bound; /* an unanswered ONEWAY went there: the next call must follow it */
     ListLink bound_link;   /* Carrier.bound */
     Method *last_method;   /* of the latest call: saves looking it up again */

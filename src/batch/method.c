@@ -3,6 +3,7 @@
 #include <glib.h>
 
 #include "batch/batch.h"
+#include "wire/header.h"
 
 /* The policy of methods that no section names. */
 static const MethodPolicy default_policy = {.name = (char *)"*"};
@@ -133,6 +134,7 @@ Method *method_table_get(MethodTable *table, Bytes name, Method *latest)
     method = g_new(Method, 1);
     *method = entry->overflow;
     method->name = (Bytes){g_memdup2(name.data, name.len), name.len};
+    method->bare_at = (uint32_t)(name.len - header_bare_name(name).len);
     g_hash_table_insert(table->methods, &method->name, method);
     return method;
 }

@@ -49,6 +49,7 @@ void method_policy_free(MethodPolicy *policy);
 /* A method that has been called. Lives as long as its table. */
 typedef struct Method {
     Bytes name;
+    uint32_t bare_at;           /* in the name, behind "Service:" */
     const MethodPolicy *policy; /* never NULL */
     struct Group *group;        /* of its envelope batches */
     bool answers;               /* the upstream has answered a CALL of it: for good */

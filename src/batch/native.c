@@ -142,7 +142,7 @@ static const char *type_name(ThriftType type)
  * stand in for pointers until the buffer grows no more. */
 static size_t begin_answer(const Splice *splice, Call *call, MessageType type)
 {
-    Bytes name = header_bare_name(call_name(call));
+    Bytes name = call_bare_name(call);
     size_t at = splice->out->len + FRAME_HEADER_SIZE;
     uint8_t *message = buffer_reserve(splice->out, FRAME_HEADER_SIZE + HEADER_MAX_SIZE + name.len) +
                        FRAME_HEADER_SIZE;
@@ -217,8 +217,7 @@ static void answer_missing(const Splice *splice, Call *call)
     size_t at = begin_answer(splice, call, MESSAGE_EXCEPTION);
     splice->out->len = at; /* it brings the same header */
     Form form = {TRANSPORT_BUFFERED, splice->protocol, true};
-    exception_append(splice->out, form, header_bare_name(call_name(call)), 0,
-                     EXCEPTION_MISSING_RESULT,
+    exception_append(splice->out, form, call_bare_name(call), 0, EXCEPTION_MISSING_RESULT,
                      "thrift-batchd: the batch method's answer has no entry for this call's key");
     end_answer(splice, call, at);
 }

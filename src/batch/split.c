@@ -7,6 +7,7 @@
 #include "wire/exception.h"
 #include "wire/header.h"
 #include "wire/scan.h"
+#include "wire/skip.h"
 
 enum { NAME_SIZE = 48, EXCEPTION_TEXT_SIZE = 120 };
 
@@ -64,6 +65,8 @@ SplitStatus split_check_body(Protocol protocol, Bytes body, unsigned max_depth,
                              char why[SPLIT_WHY_SIZE])
 {
     size_t taken;
+    if (protocol == PROTOCOL_BINARY && skip_binary_struct_fills(body, max_depth))
+        return SPLIT_OK;
     if (scan_struct(protocol, body, max_depth, &taken) != SCAN_DONE || taken != body.len)
         return split_broken(why, "a reply whose result does not parse");
     return SPLIT_OK;
@@ -124,8 +127,10 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
 {
     Message message = {.whole = bytes};
     size_t header_len;
-    if (header_read(params->upstream.protocol, bytes, bytes.len, &message, &header_len) !=
-        HEADER_OK)
+    bool usual = params->upstream.protocol == PROTOCOL_BINARY &&
+                 header_read_strict(bytes, &message, &header_len);
+    if (!usual && header_read(params->upstream.protocol, bytes, bytes.len, &message, &header_len) !=
+                      HEADER_OK)
         return split_broken(why, "the response at position %d is no Thrift message", position);
     message.body = (Bytes){bytes.data + header_len, bytes.len - header_len};
     SplitStatus status = check_reply(&message, position, why);
@@ -133,8 +138,27 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
         return status;
     bool prefixed = params->upstream.protocol == PROTOCOL_BINARY;
     status = set_answer(call, params, &message, prefixed, why);
-    call->answer.misnamed = !names_match(message.name, call_name(call));
+    call->answer.misnamed = !bytes_equal(message.name, call_bare_name(call)) &&
+                            !bytes_equal(message.name, call_name(call));
     return status;
+}
+
+/* The usual Response, a message and nothing else, in binary. False: read_response() looks closer.
+ */
+static inline bool read_usual_response(Cursor *cursor, Bytes *ret)
+{
+    enum { FIELD_SIZE = 7 /* type, id, length */ };
+    const uint8_t *at = cursor->at;
+    size_t left = (size_t)(cursor->end - at);
+    if (cursor->protocol != PROTOCOL_BINARY || left <= FIELD_SIZE || at[0] != THRIFT_STRING ||
+        load_be16(at + 1) != 1)
+        return false;
+    size_t len = load_be32(at + 3);
+    if (len >= left - FIELD_SIZE || at[FIELD_SIZE + len] != THRIFT_STOP)
+        return false;
+    *ret = (Bytes){at + FIELD_SIZE, len};
+    cursor->at = at + FIELD_SIZE + len + 1;
+    return true;
 }
 
 /* One Response { 1: optional binary message }. Fields of later versions are skipped. */
@@ -169,15 +193,18 @@ static SplitStatus split_responses(Batch *batch, const BatcherParams *params, Cu
     int32_t position = 0;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        Bytes bytes = read_response(cursor);
+        Bytes bytes;
+        if (!read_usual_response(cursor, &bytes))
+            bytes = read_response(cursor);
         if (cursor->failed)
             return split_broken(why, "the response at position %d does not parse", position);
-        call->answer = (CallAnswer){0};
-        if (bytes.len > 0) {
-            SplitStatus status = split_message(call, params, bytes, position, why);
-            if (status != SPLIT_OK)
-                return status;
-        }
+        SplitStatus status = SPLIT_OK;
+        if (bytes.len > 0)
+            status = split_message(call, params, bytes, position, why);
+        else
+            call->answer = (CallAnswer){0};
+        if (status != SPLIT_OK)
+            return status;
         position++;
     }
     return SPLIT_OK;

@@ -95,6 +95,7 @@ void client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Bat
         .counters = counters,
         .dispatch = dispatch,
     };
+    call_cache_init(&set->call_cache);
     list_init(&set->clients);
     list_init(&set->dirty);
     list_init(&set->resuming);
@@ -111,6 +112,7 @@ void client_set_clear(ClientSet *set)
 {
     release_clients(set);
     check(list_empty(&set->clients));
+    block_cache_clear(&set->call_cache);
     loop_timer_clear(&set->idle);
 }
 

@@ -25,11 +25,12 @@ typedef struct ClientSet {
     Counters *counters;
     LoopTask *dispatch; /* deferred when batches may have become due */
     FrameReader reader; /* of every client that keeps none */
-    List clients;       /* Client.set_link */
-    List dirty;         /* Client.dirty_link: have replies to be written */
-    List resuming;      /* Client.resume_link: paused at the bounds on pending calls, or about to
-                           take messages that were read before it paused */
-    List closed;        /* Client.set_link: to be freed */
+    BlockCache call_cache;
+    List clients;  /* Client.set_link */
+    List dirty;    /* Client.dirty_link: have replies to be written */
+    List resuming; /* Client.resume_link: paused at the bounds on pending calls, or about to
+                      take messages that were read before it paused */
+    List closed;   /* Client.set_link: to be freed */
     LoopTask flush, resume, release;
     LoopTimer idle;
     LogLimit log_limit;

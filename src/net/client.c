@@ -106,6 +106,9 @@ static void update(Client *client)
     if (client->state == CLIENT_STATE_CLOSED)
         return;
     bool reads = may_take(client);
+    if (reads && client->state == CLIENT_STATE_OPEN && !client->stalled &&
+        client->events == wanted_events(client, true))
+        return;
     if (client->state == CLIENT_STATE_OPEN && !reads)
         set_state(client, CLIENT_STATE_PAUSED);
     else if (client->state == CLIENT_STATE_PAUSED && reads)
@@ -264,12 +267,36 @@ static bool waits_for_earlier(const Client *client, const Call *call)
            (client->state == CLIENT_STATE_CLOSING && call->method == NULL);
 }
 
+/* The usual reply, all that its client is owed, is written from where it lies. Whatever may be said
+ * against that, the end of the turn finds out. */
+static bool write_at_once(Client *client, Call *call)
+{
+    Bytes body = call->reply.body;
+    if (client->caller.n_calls > 1 || client->state != CLIENT_STATE_OPEN || client->blocked ||
+        call->oneway || call->reply.head.len > 0)
+        return false;
+    ssize_t len = send(client->fd, body.data, body.len, MSG_NOSIGNAL);
+    if (len == (ssize_t)body.len) {
+        call_leave_caller(call);
+        return true;
+    }
+    if (len > 0) {
+        queue_reply(client, call);
+        client->output -= (size_t)len;
+        client->written = (size_t)len;
+        return true;
+    }
+    return false;
+}
+
 void client_set_deliver(ClientSet *set, Call *call)
 {
     Client *client = LIST_OWNER(call->caller, Client, caller);
     client->active = loop_now(set->loop);
     if (set->at_bound && !client_set_at_bound(set))
         loop_defer(set->loop, &set->resume);
+    if (!set->draining && write_at_once(client, call))
+        return;
     if (client->caller.departed) {
         call_leave_caller(call);
         if (client->state == CLIENT_STATE_CLOSED)
@@ -548,12 +575,35 @@ static void take_bytes(Client *client, Bytes bytes)
     buffer_append(&client->partial->bytes, bytes.data + done, bytes.len - done);
 }
 
+/* The usual read of an ordinary client: one whole call, when it is owed nothing. False: nothing has
+ * been taken. */
+static bool take_usual(Client *client, Bytes bytes)
+{
+    ClientSet *set = client->set;
+    if (client->state != CLIENT_STATE_OPEN || client->caller.n_calls > 0 ||
+        client->partial != NULL || set->draining || set->params.max_client_calls == 1)
+        return false;
+    Message message;
+    if (!frame_take_usual(client->form, bytes, set->params.max_message_size, true, &message) ||
+        message.whole.len + FRAME_HEADER_SIZE != bytes.len ||
+        (message.type != MESSAGE_CALL && message.type != MESSAGE_ONEWAY) ||
+        client_set_at_bound(set))
+        return false;
+    client->active = loop_now(set->loop);
+    submit(client, &message);
+    if (client_set_at_bound(set))
+        update(client);
+    return true;
+}
+
 static void read_bytes(Client *client)
 {
     Loop *loop = client->set->loop;
     if (client->stalled) /* first what was read before; client_resume() follows */
         return;
-    ssize_t len = read(client->fd, loop->read_buffer, LOOP_READ_SIZE);
+    ssize_t len = recv(client->fd, loop->read_buffer, LOOP_READ_SIZE, 0);
+    if (len > 0 && take_usual(client, (Bytes){loop->read_buffer, (size_t)len}))
+        return;
     if (len < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (len <= 0) {
@@ -603,6 +653,7 @@ void client_new(ClientSet *set, int fd)
     client->fd = fd;
     client->active = loop_now(set->loop);
     caller_init(&client->caller);
+    client->caller.call_cache = &set->call_cache;
     list_init(&client->replies);
     list_link_init(&client->dirty_link);
     list_link_init(&client->resume_link);

@@ -21,7 +21,6 @@
 #include "wire/frame.h"
 
 #include "wire/header.h"
-#include "wire/skip.h"
 
 enum {
     STRICT_ID = 0x80,
@@ -236,33 +235,14 @@ static FrameStatus next_buffered(FrameReader *reader, Bytes window, Message *ret
     return finish(reader, (Bytes){window.data, reader->taken}, header_len, ret);
 }
 
-/* The usual message, framed, binary, strict and complete, at little cost. False: it has to be
- * looked at step by step. */
-static inline bool take_usual(FrameReader *reader, Bytes window, Message *ret, size_t *ret_taken)
-{
-    if (reader->form.transport != TRANSPORT_FRAMED || reader->form.protocol != PROTOCOL_BINARY ||
-        window.len < FRAME_HEADER_SIZE)
-        return false;
-    size_t size = load_be32(window.data), header_len;
-    Bytes whole = {window.data + FRAME_HEADER_SIZE, size};
-    if (size > window.len - FRAME_HEADER_SIZE || size > reader->max_size ||
-        !header_read_strict(whole, ret, &header_len))
-        return false;
-    const uint8_t *end = whole.data + size;
-    if (reader->scan_frames &&
-        skip_binary_struct(whole.data + header_len, end, THRIFT_MAX_DEPTH) != end)
-        return false;
-    *ret_taken = FRAME_HEADER_SIZE + size;
-    finish(reader, whole, header_len, ret);
-    return true;
-}
-
 FrameStatus frame_reader_next(FrameReader *reader, Bytes window, Message *ret, size_t *ret_taken)
 {
     if (window.len == 0)
         return FRAME_MORE;
-    if (take_usual(reader, window, ret, ret_taken))
-        return FRAME_MESSAGE;
+    if (frame_take_usual(reader->form, window, reader->max_size, reader->scan_frames, ret)) {
+        *ret_taken = FRAME_HEADER_SIZE + ret->whole.len;
+        return finish(reader, ret->whole, (size_t)(ret->body.data - ret->whole.data), ret);
+    }
     if (reader->form.transport == TRANSPORT_UNKNOWN) {
         FrameStatus status = detect(reader, window);
         if (reader->form.transport == TRANSPORT_UNKNOWN)

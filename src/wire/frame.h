@@ -8,7 +8,9 @@
  * only a connection whose message is cut short keeps a copy of it. */
 #pragma once
 
+#include "wire/header.h"
 #include "wire/scan.h"
+#include "wire/skip.h"
 #include "wire/thrift.h"
 
 typedef enum FrameStatus {
@@ -51,3 +53,21 @@ FrameStatus frame_reader_next(FrameReader *reader, Bytes window, Message *ret, s
  * otherwise 0. At most max_size + FRAME_HEADER_SIZE. Only a hint for reading: memory is not to be
  * allocated from it before the bytes have come. */
 size_t frame_reader_wanted(const FrameReader *reader);
+
+/* The usual message, framed, binary, strict and complete, at the start of `window`, at little cost
+ * and without a reader: *ret is set as by frame_reader_next(). False: that has to look at it. */
+static inline bool frame_take_usual(Form form, Bytes window, size_t max_size, bool scan_frames,
+                                    Message *ret)
+{
+    if (form.transport != TRANSPORT_FRAMED || form.protocol != PROTOCOL_BINARY ||
+        window.len < FRAME_HEADER_SIZE)
+        return false;
+    size_t size = load_be32(window.data), header_len;
+    Bytes whole = {window.data + FRAME_HEADER_SIZE, size};
+    if (size > window.len - FRAME_HEADER_SIZE || size > max_size ||
+        !header_read_strict(whole, ret, &header_len))
+        return false;
+    ret->whole = whole;
+    ret->body = (Bytes){whole.data + header_len, size - header_len};
+    return !scan_frames || skip_binary_struct_fills(ret->body, THRIFT_MAX_DEPTH);
+}

@@ -2,8 +2,6 @@
  * least: the work is bounded by the bytes. */
 #include "wire/skip.h"
 
-#include "wire/types.h"
-
 enum {
     FIELD_ID_SIZE = 2,
     LENGTH_SIZE = 4,
@@ -35,7 +33,7 @@ static inline const uint8_t *skip_value(const uint8_t *at, const uint8_t *end, u
     if (type == THRIFT_STRING)
         return skip_string(at, end);
     if (type == THRIFT_STRUCT)
-        return skip_binary_struct(at, end, levels);
+        return levels > 0 ? skip_binary_struct(at, end, levels) : NULL;
     return skip_container(at, end, type, levels);
 }
 
@@ -81,10 +79,8 @@ static const uint8_t *skip_container(const uint8_t *at, const uint8_t *end, uint
     return NULL;
 }
 
-const uint8_t *skip_binary_struct(const uint8_t *at, const uint8_t *end, unsigned levels)
+const uint8_t *skip_binary_fields(const uint8_t *at, const uint8_t *end, unsigned levels)
 {
-    if (levels == 0)
-        return NULL;
     while (at != NULL && at < end) {
         uint8_t type = *at++;
         if (type == THRIFT_STOP)
