@@ -233,7 +233,11 @@ static Group *native_group(Batcher *batcher, Call *call)
 {
     if (call->method->name.len == 0)
         return NULL;
-    Group like = {.kind = BATCH_KIND_NATIVE, .method = call->method};
+    Group like = {
+        .kind = BATCH_KIND_NATIVE,
+        .returning = &call->method->returning,
+        .method = call->method,
+    };
     NativeItem item;
     uint8_t *spare = call->bytes + CALL_ROOM + call->request_len;
     if (!native_take_item(call->method->policy, batcher->params.upstream.protocol,
@@ -276,6 +280,8 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
     insert_deadline(batcher, call);
     set_method(batcher, call);
     set_group(batcher, call);
+    if (call->group->returning != NULL && caller->n_calls == 1)
+        returning_called(call->group->returning, caller, now);
     batcher->counters->pending_calls++;
     batcher->counters->pending_bytes += call_memory(call);
     if (call->form.protocol != batcher->params.upstream.protocol)
@@ -296,6 +302,7 @@ void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now)
 {
     check(!caller->departed);
     caller->departed = true;
+    returning_forget(caller);
     batcher->n_callers--;
     batcher_update_busy(batcher, caller);
     LIST_EACH_SAFE (&caller->calls, link) {
@@ -314,21 +321,26 @@ static bool nobody_left(const Batcher *batcher)
     return batcher->n_busy >= batcher->n_callers;
 }
 
+/* When an open batch is due by the time alone. */
+static nsec_t due_time(const Batcher *batcher, const Batch *batch)
+{
+    if (batcher->params.flush == FLUSH_ADAPTIVE)
+        return returning_wait(batch->group->returning, batch->since);
+    return batch->since + batcher->params.window;
+}
+
 static bool batch_due(const Batcher *batcher, const Batch *batch, nsec_t now, BatchReason *ret)
 {
+    bool adaptive = batcher->params.flush == FLUSH_ADAPTIVE;
     if (batch->state == BATCH_STATE_FULL) {
         *ret = batch->reason;
         return true;
     }
-    if (batcher->params.flush == FLUSH_ADAPTIVE || batcher->draining) {
-        *ret = BATCH_REASON_SLOT;
+    if (batcher->draining || now >= due_time(batcher, batch)) {
+        *ret = adaptive || batcher->draining ? BATCH_REASON_SLOT : BATCH_REASON_WINDOW;
         return true;
     }
-    if (now >= batch->since + batcher->params.window) {
-        *ret = BATCH_REASON_WINDOW;
-        return true;
-    }
-    *ret = BATCH_REASON_NOBODY_LEFT;
+    *ret = adaptive ? BATCH_REASON_SLOT : BATCH_REASON_NOBODY_LEFT;
     return nobody_left(batcher);
 }
 
@@ -413,7 +425,7 @@ nsec_t batcher_next_window(const Batcher *batcher, nsec_t now)
         const Batch *batch = LIST_OWNER(link, Batch, waiting_link);
         BatchReason reason;
         if (!batch_due(batcher, batch, now, &reason))
-            return batch->since + batcher->params.window;
+            return due_time(batcher, batch);
     }
     return NSEC_NEVER;
 }

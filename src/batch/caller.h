@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "base/nsec.h"
 
 typedef struct Batch Batch;
 typedef struct Method Method;
@@ -19,10 +20,14 @@ typedef struct Caller {
     Batch *batch;
     ListLink batch_link;           /* Batch.callers */
     struct BlockCache *call_cache; /* of its small calls; NULL: none */
-    struct Carrier *bound; /* an unanswered ONEWAY went there: the next call must follow it */
-    ListLink bound_link;   /* Carrier.bound */
-    Method *last_method;   /* of the latest call: saves looking it up again */
-    uint32_t n_calls;      /* in `calls` */
+    struct Carrier *bound;       /* an unanswered ONEWAY went there: the next call must follow it */
+    ListLink bound_link;         /* Carrier.bound */
+    nsec_t answered;             /* when it last got all that it was owed */
+    struct Returning *returning; /* where it is waited for, if its round is still that one */
+    uint32_t returning_round;
+    bool returns;        /* it came back quickly the last time */
+    Method *last_method; /* of the latest call: saves looking it up again */
+    uint32_t n_calls;    /* in `calls` */
     uint32_t n_held;
     uint32_t n_waiting; /* in a batch that is not sent */
     uint32_t n_sent;    /* in flight and not ended */

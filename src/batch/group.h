@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "batch/method.h"
+#include "batch/returning.h"
 #include "wire/thrift.h"
 
 typedef struct Batch Batch;
@@ -22,8 +23,11 @@ typedef enum BatchKind {
 
 typedef struct Group {
     BatchKind kind;
-    char *name;  /* of an envelope group; NULL: the default group */
-    Batch *open; /* the batch that takes calls, or NULL */
+    char *name;           /* of an envelope group; NULL: the default group */
+    Batch *open;          /* the batch that takes calls, or NULL */
+    Returning *returning; /* the envelope group's own, or the native method's; NULL: of calls that
+                             are passed through */
+    Returning own_returning;
 
     /* Of a native group. */
     Method *method;

@@ -61,6 +61,7 @@ static Group *table_group(MethodTable *table, const char *name)
     }
     Group *group = g_new0(Group, 1);
     group->name = g_strdup(name);
+    group->returning = &group->own_returning;
     g_ptr_array_add(table->groups, group);
     return group;
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "batch/returning.h"
 #include "wire/thrift.h"
 
 typedef enum BatchMode {
@@ -54,6 +55,7 @@ typedef struct Method {
     struct Group *group;        /* of its envelope batches */
     bool answers;               /* the upstream has answered a CALL of it: for good */
     bool oneway;                /* learnt, while it has never answered */
+    Returning returning;        /* of its native batches */
 } Method;
 
 typedef struct MethodTable MethodTable;

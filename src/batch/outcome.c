@@ -144,10 +144,22 @@ static void answer_call(Batcher *batcher, Call *call, nsec_t now)
         method_learn_answers(call->method);
         call->oneway = call->method->policy->oneway;
     }
+    Caller *caller = call->caller;
+    Returning *returning = call->batch->group->returning;
+    if (returning != NULL && caller->n_calls == 1 && !caller->departed)
+        returning_answered(returning, caller, now);
     if (call->oneway)
         batcher_end_call(batcher, call, CALL_OUTCOME_OK, now);
     else
         deliver_answer(batcher, call, now);
+}
+
+static void note_upstream_time(Batcher *batcher, const Batch *batch, nsec_t now)
+{
+    nsec_t time = nsec_until(batch->sent, now);
+    histogram_record(&batcher->counters->upstream_nsec, time);
+    if (batch->group->returning != NULL)
+        returning_begin(batch->group->returning, time, batcher->params.window, now);
 }
 
 static void answer_calls(Batcher *batcher, List *calls, nsec_t now)
@@ -162,7 +174,7 @@ static void answer_calls(Batcher *batcher, List *calls, nsec_t now)
 void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
 {
     Batch *batch = call->batch;
-    histogram_record(&batcher->counters->upstream_nsec, nsec_until(batch->sent, now));
+    note_upstream_time(batcher, batch, now);
     if (batch->n_followers > 0)
         dedupe_answers(batch, call);
     if (call->state == CALL_STATE_SENT)
@@ -176,7 +188,7 @@ void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
 
 void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now)
 {
-    histogram_record(&batcher->counters->upstream_nsec, nsec_until(batch->sent, now));
+    note_upstream_time(batcher, batch, now);
     dedupe_answers(batch, NULL);
     answer_calls(batcher, &batch->calls, now);
     answer_calls(batcher, &batch->followers, now);

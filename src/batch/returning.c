@@ -1,0 +1,22 @@
+#include "batch/returning.h"
+
+/* Of less it is not worth a timer. */
+#define LEAST_PATIENCE (15 * NSEC_PER_USEC)
+
+enum {
+    SMOOTHING = 8,      /* the latest time counts for an eighth */
+    PATIENCE_SHARE = 4, /* of the upstream's time */
+};
+
+void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, nsec_t now)
+{
+    if (returning->upstream == 0)
+        returning->upstream = upstream;
+    returning->upstream -= returning->upstream / SMOOTHING;
+    returning->upstream += upstream / SMOOTHING;
+    nsec_t patience = nsec_min(returning->upstream / PATIENCE_SHARE, window);
+    returning->patience = patience >= LEAST_PATIENCE ? patience : 0;
+    returning->until = now + returning->patience;
+    returning->n = 0;
+    returning->round++;
+}

@@ -1,0 +1,161 @@
+/* Adaptive flush: callers that come back at once are waited for, as long as that pays. */
+#include "scenario.h"
+
+enum { CROWD = 3 };
+
+typedef struct Crowd {
+    Scenario *scenario;
+    FakeClient *clients[CROWD]; /* a, b, c */
+    nsec_t upstream, think;
+    unsigned round;
+} Crowd;
+
+static char *token(unsigned i, unsigned round)
+{
+    return g_strdup_printf("%c%u", 'a' + (int)i, round);
+}
+
+static void crowd_calls(Crowd *crowd, unsigned i)
+{
+    char *text = token(i, crowd->round);
+    client_calls(crowd->clients[i], "echo", text);
+    g_free(text);
+}
+
+static void crowd_is_answered(Crowd *crowd)
+{
+    Flight *flight = scenario_take(crowd->scenario);
+    expect(flight != NULL);
+    expect_eq(flight->n_calls, CROWD);
+    scenario_pass(crowd->scenario, crowd->upstream);
+    flight_answers(flight);
+    crowd->round++;
+}
+
+/* Two rounds in which all of them come back together: that is how they become known for it. */
+static Crowd crowd_of(nsec_t upstream, nsec_t think)
+{
+    Crowd crowd = {.scenario = scenario_new(scenario_params()),
+                   .upstream = upstream,
+                   .think = think,
+                   .round = 1};
+    for (unsigned i = 0; i < CROWD; i++)
+        crowd.clients[i] = scenario_client(crowd.scenario);
+    for (unsigned round = 0; round < 2; round++) {
+        scenario_pass(crowd.scenario, think);
+        for (unsigned i = 0; i < CROWD; i++)
+            crowd_calls(&crowd, i);
+        crowd_is_answered(&crowd);
+    }
+    return crowd;
+}
+
+Test(returning, a_crowd_that_comes_back_at_once_stays_together)
+{
+    Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    for (unsigned round = 0; round < 5; round++) {
+        for (unsigned i = 0; i < CROWD; i++) {
+            scenario_pass(crowd.scenario, crowd.think);
+            assert_takes_nothing(crowd.scenario);
+            crowd_calls(&crowd, i);
+        }
+        crowd_is_answered(&crowd);
+    }
+    scenario_end(crowd.scenario);
+}
+
+Test(returning, who_is_late_is_waited_for_no_longer_than_a_quarter_of_the_upstreams_time)
+{
+    Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    nsec_t answered = crowd.scenario->now, patience = NSEC_PER_MSEC / 4;
+    scenario_pass(crowd.scenario, crowd.think);
+    crowd_calls(&crowd, 0);
+    crowd_calls(&crowd, 1);
+    assert_takes_nothing(crowd.scenario);
+    nsec_t due = batcher_next_window(crowd.scenario->batcher, crowd.scenario->now);
+    cr_assert_eq(due, answered + patience);
+    scenario_pass(crowd.scenario, due - crowd.scenario->now);
+    Flight *flight = assert_takes(crowd.scenario, "a3 b3");
+    crowd_calls(&crowd, 2);
+    Flight *late = assert_takes(crowd.scenario, "c3");
+    scenario_pass(crowd.scenario, crowd.upstream);
+    flight_answers(late);
+    flight_answers(flight);
+    crowd.round++;
+    /* c was late; of a and b nobody is missing. */
+    crowd_calls(&crowd, 1);
+    assert_takes_nothing(crowd.scenario);
+    crowd_calls(&crowd, 0);
+    flight_answers(assert_takes(crowd.scenario, "b4 a4"));
+    scenario_end(crowd.scenario);
+}
+
+Test(returning, a_batch_waits_no_longer_than_the_window)
+{
+    Crowd crowd = crowd_of(100 * NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    scenario_pass(crowd.scenario, 20 * NSEC_PER_USEC);
+    nsec_t answered = crowd.scenario->now - 20 * NSEC_PER_USEC;
+    crowd_calls(&crowd, 0);
+    assert_takes_nothing(crowd.scenario);
+    cr_assert_eq(batcher_next_window(crowd.scenario->batcher, crowd.scenario->now),
+                 answered + crowd.scenario->params.window);
+    scenario_pass(crowd.scenario, crowd.scenario->params.window);
+    flight_answers(assert_takes(crowd.scenario, "a3"));
+    scenario_end(crowd.scenario);
+}
+
+Test(returning, a_full_batch_waits_for_nobody)
+{
+    Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    scenario_pass(crowd.scenario, crowd.think);
+    crowd_calls(&crowd, 0);
+    assert_takes_nothing(crowd.scenario);
+    client_sends(crowd.clients[1], MESSAGE_CALL, "echo", "b3", crowd.scenario->params.max_bytes);
+    flight_answers(assert_takes(crowd.scenario, "a3"));
+    flight_answers(assert_takes(crowd.scenario, "b3"));
+    scenario_end(crowd.scenario);
+}
+
+Test(returning, nobody_waits_for_a_fast_upstream_or_for_clients_that_take_their_time)
+{
+    static const struct {
+        nsec_t upstream, think;
+    } table[] = {{40 * NSEC_PER_USEC, 5 * NSEC_PER_USEC}, {NSEC_PER_MSEC, 2 * NSEC_PER_MSEC}};
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        Crowd crowd = crowd_of(table[i].upstream, table[i].think);
+        scenario_pass(crowd.scenario, 5 * NSEC_PER_USEC);
+        crowd_calls(&crowd, 0);
+        flight_answers(assert_takes(crowd.scenario, "a3"));
+        scenario_end(crowd.scenario);
+    }
+}
+
+Test(returning, who_has_left_is_not_waited_for)
+{
+    Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    client_leaves(crowd.clients[2]);
+    scenario_pass(crowd.scenario, crowd.think);
+    crowd_calls(&crowd, 0);
+    assert_takes_nothing(crowd.scenario);
+    crowd_calls(&crowd, 1);
+    flight_answers(assert_takes(crowd.scenario, "a3 b3"));
+    scenario_end(crowd.scenario);
+}
+
+Test(returning, a_lone_client_waits_for_nothing)
+{
+    Scenario *scenario = scenario_new(scenario_params());
+    FakeClient *a = scenario_client(scenario);
+    scenario_client(scenario); /* connected, and never calls */
+    for (unsigned round = 1; round <= 4; round++) {
+        char *text = token(0, round);
+        client_calls(a, "echo", text);
+        Flight *flight = assert_takes(scenario, text);
+        scenario_pass(scenario, NSEC_PER_MSEC);
+        flight_answers(flight);
+        scenario_pass(scenario, 20 * NSEC_PER_USEC);
+        g_free(text);
+    }
+    cr_assert_eq(scenario->counters.batch_wait_nsec.sum, 0);
+    scenario_end(scenario);
+}
