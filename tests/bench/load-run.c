@@ -307,7 +307,8 @@ void load_run(Load *load, const LoadOptions *options)
     greet(load);
     if (options->idle)
         hold_until_stdin_ends(load);
-    else if (all_alive(load) && load->greeted == (uint64_t)options->connections)
+    else if (options->seconds > 0 && all_alive(load) &&
+             load->greeted == (uint64_t)options->connections)
         measure(load);
     drain(load);
 }

@@ -73,7 +73,7 @@ static gboolean options_parse(LoadOptions *o, int *argc, char ***argv, GError **
          "open loop: so many calls a second, Poisson arrivals", "N"},
         {"calls", 0, 0, G_OPTION_ARG_INT64, &o->calls,
          "end after so many calls, not counting greetings", "N"},
-        {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &o->seconds, "measure at most so long (1)", "S"},
+        {"seconds", 0, 0, G_OPTION_ARG_DOUBLE, &o->seconds, "measure at most so long (1); 0: only greet", "S"},
         {"warm-up", 0, 0, G_OPTION_ARG_DOUBLE, &o->warm_up, "load before that (0)", "S"},
         {"patience", 0, 0, G_OPTION_ARG_DOUBLE, &o->patience, "wait for the last replies (5)", "S"},
         {"payload", 0, 0, G_OPTION_ARG_INT, &o->payload, "bytes of an echo (32)", "BYTES"},
