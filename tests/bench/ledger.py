@@ -63,10 +63,13 @@ class Ledger:
             self.problems.append(f"{row}, {peer}: {result['wrong']} wrong, {result['missing']} "
                                  f"missing, {result['greeted']} clients; {result['problem']}")
 
-    def add(self, *arguments, **options):
+    def line(self, *arguments, **options):
         line = Line(*arguments, **options)
         self.lines.append(line)
-        print_line(line)
+        return line
+
+    def add(self, *arguments, **options):
+        print_line(self.line(*arguments, **options))
 
     @property
     def good(self):

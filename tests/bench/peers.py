@@ -55,6 +55,7 @@ stream {{
 
 
 def on(cpu, *command):
+    """On one processor, or several ("0,1")."""
     return ["taskset", "--cpu-list", str(cpu), *map(str, command)]
 
 
@@ -149,11 +150,12 @@ class Setup:
     def floor(self, *wrapper):
         return self._announced("floor", on(MEASURED, *wrapper, harness.program("BENCH_FLOOR")))
 
-    def daemon(self, upstream, *wrapper, name="daemon", listen="127.0.0.1:0", **sections):
+    def daemon(self, upstream, *wrapper, name="daemon", listen="127.0.0.1:0", cpu=MEASURED,
+               **sections):
         config = self._file("ini", harness.ini(
             [upstream.address], {"daemon": {"listen": listen}, **sections}))
         return self._announced(name, on(
-            MEASURED, *wrapper, harness.program("BATCHD"), "--config", config), "log")
+            cpu, *wrapper, harness.program("BATCHD"), "--config", config), "log")
 
     def haproxy(self, upstream):
         sock, address = bound_socket()
@@ -189,13 +191,13 @@ class Setup:
         return process
 
 
-def load(peer, **options):
+def load(peer, cpu=LOAD, **options):
     """Runs bench-load, and returns what it has found."""
     arguments = [harness.program("BENCH_LOAD"), "--connect", peer.address, "--account", peer.pid]
     for name, value in options.items():
         arguments += ["--" + name.replace("_", "-")] + ([] if value is True else [value])
     done = subprocess.run(
-        on(LOAD, *arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        on(cpu, *arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, check=False,
         timeout=LOAD_TIMEOUT + options.get("seconds", 1) + options.get("patience", 0))
     if not done.stdout:
