@@ -73,8 +73,8 @@ def main():
     options.server_cpus = peers.MEASURED if options.pinned else every
     options.other_cpus = peers.LOAD if options.pinned else every
     ledger = Ledger()
-    print(f"{options.clients} clients, each with one call under way; python3-thrift TThreadedServer,"
-          f" framed binary (accelerated).\nMedian of {options.rounds} interleaved rounds of "
+    print(f"{options.clients} clients, each with one call under way; python3-thrift "
+          f"TThreadedServer, framed binary (accelerated).\nMedian of {options.rounds} interleaved rounds of "
           f"{options.seconds:g} s.\n\nIn memory:", flush=True)
     table(ledger, "memory", measure(options, ledger, "memory"), GOALS)
     print("\nWith a store (information only):", flush=True)

@@ -1,10 +1,11 @@
-"""The benchmark: the daemon and its peers side by side, as ratios, with the goals they are held to."""
+"""The benchmark: the daemon and its peers side by side, as ratios, with their goals."""
 
 import argparse
 import dataclasses
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,8 @@ EPILOG = "Exit status 1: a reply was wrong or missing. A missed goal is printed 
 
 def arguments():
     parser = argparse.ArgumentParser(
-        description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=DESCRIPTION, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, help="rounds (5; with --quick 1)")
     parser.add_argument("--seconds", type=float,
                         help="how long a load is measured (0.8; with --quick 0.3)")
@@ -57,9 +59,26 @@ def machine():
             "measured_on": peers.MEASURED, "load_on": peers.LOAD}
 
 
-def report(options, ledger, bench, began):
+def busy_seconds():
+    """Processor time of the whole machine, and what of it is not this benchmark's, whose processes
+    have to have ended. Stolen time is somebody else's too."""
+    user, nice, system, _, _, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
+    total = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    own = sum(sum(resource.getrusage(whose)[:2])
+              for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return total, total - own
+
+
+def others_share(before, after, seconds):
+    """Of all processors' time."""
+    return (after[1] - before[1]) / (seconds * os.cpu_count())
+
+
+def report(options, ledger, bench, seconds, others):
     options.out.mkdir(parents=True, exist_ok=True)
     results = {"machine": machine(), "rounds": options.rounds, "seconds": options.seconds,
+               "others_share": others,
                "lines": [dataclasses.asdict(line) | {"value": line.value, "verdict": line.verdict}
                          for line in ledger.lines],
                "loads": ledger.loads, "problems": ledger.problems}
@@ -68,7 +87,7 @@ def report(options, ledger, bench, began):
     verdicts = [line.verdict for line in ledger.lines]
     print(f"\n{verdicts.count('met')} goals met, {verdicts.count('MISSED')} missed; "
           f"{ledger.right:,} replies right, {ledger.wrong} wrong, {ledger.missing} missing; "
-          f"{time.monotonic() - began:.0f} s")
+          f"{seconds:.0f} s. Others took {others:.0%} of the processors meanwhile.")
     print(f"{options.out}: results.json {' '.join(drawn)}")
     for problem in ledger.problems:
         print(f"PROBLEM: {problem}")
@@ -77,7 +96,7 @@ def report(options, ledger, bench, began):
 def main():
     options = arguments()
     ledger = Ledger()
-    began = time.monotonic()
+    began, busy = time.monotonic(), busy_seconds()
     peers.harness.allow_many_descriptors()
     print(f"What is measured runs on CPU {peers.MEASURED}, the load and the upstream on CPU "
           f"{peers.LOAD}. Median of {options.rounds} interleaved rounds, {options.seconds:g} s a "
@@ -90,7 +109,8 @@ def main():
                 ROWS[name](bench)
         finally:
             bench.end()
-            report(options, ledger, bench, began)
+            seconds = time.monotonic() - began
+            report(options, ledger, bench, seconds, others_share(busy, busy_seconds(), seconds))
     return 0 if ledger.good else 1
 
 

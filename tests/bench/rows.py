@@ -201,24 +201,25 @@ def row_accept(bench):
 # --- upstreams that cost something ----------------------------------------------------------------
 
 def throughput_lines(bench, row, costs, label, goals):
+    """Above 100 clients batches of 64 are the limit: there the goal is for larger ones."""
     with bench.setup() as setup:
         upstream = setup.upstream(*costs)
-        direct, daemon = Direct(upstream), setup.daemon(upstream)
+        peers = [Direct(upstream), setup.daemon(upstream)]
         wide = setup.daemon(upstream, name="max_calls = 256", batch={"max_calls": "256"})
         for connections, goal in goals.items():
-            peers = [direct, daemon] + ([wide] if connections > 100 else [])
-            results = bench.rounds(row, peers, connections=connections)
-            for peer in peers[1:]:
-                judged = peer is peers[-1]
+            taking_part = peers + ([wide] if connections > 100 else [])
+            results = bench.rounds(row, taking_part, connections=connections)
+            for peer in taking_part[1:]:
                 bench.ledger.add(
                     row, f"throughput / direct, {label}, {connections:,} clients",
                     ratios(throughput, results[peer.name], results["direct"]),
-                    goal if judged else None, at_least=True,
-                    note="" if peer is daemon else f"with {peer.name}")
+                    goal if peer is taking_part[-1] else None, at_least=True,
+                    note=f"with {peer.name}" if peer is wide else "")
 
 
 def row_serial(bench):
-    throughput_lines(bench, "serial", SLOW_SERIAL, "1 ms + 10 us a call", {10: 4, 100: 27, 1000: 51})
+    throughput_lines(bench, "serial", SLOW_SERIAL, "1 ms + 10 us a call",
+                     {10: 4, 100: 27, 1000: 51})
 
 
 def row_busy(bench):
@@ -234,7 +235,7 @@ def row_few(bench):
 
 
 def row_python(bench):
-    """Each of the pool's threads serves one connection until that ends; the others wait for ever."""
+    """Each of the pool's threads serves one connection until that ends; the others wait."""
     with bench.setup() as setup:
         upstream = setup.python_upstream("--pool", 10)
         results = bench.rounds(
@@ -268,19 +269,22 @@ def best_window(curves, figure, load_, best):
     return best(windows, key=lambda results: sorted(map(figure, results))[len(results) // 2])
 
 
+def flush_lines(bench, label, curves, connections):
+    for what, figure, best, at_least in (("throughput", throughput, max, True),
+                                         ("p99", p99, min, False)):
+        window = best_window(curves, figure, connections, best)
+        bench.ledger.add(
+            "flush", f"adaptive: {what} / best window, {label}, {connections:,} clients",
+            ratios(figure, curves["adaptive"][connections], window),
+            1 - NOISE if at_least else 1 + NOISE, at_least=at_least)
+
+
 def row_flush(bench):
     loads = FLUSH_LOADS[::3] if bench.options.quick else FLUSH_LOADS
     for label, costs in (("fast upstream", ()), ("slow upstream", SLOW_SERIAL)):
-        curves = flush_curves(bench, costs, loads)
-        bench.curves[label] = curves
+        curves = bench.curves[label] = flush_curves(bench, costs, loads)
         for connections in loads:
-            for what, figure, best, at_least in (("throughput", throughput, max, True),
-                                                 ("p99", p99, min, False)):
-                window = best_window(curves, figure, connections, best)
-                bench.ledger.add(
-                    "flush", f"adaptive: {what} / best window, {label}, {connections:,} clients",
-                    ratios(figure, curves["adaptive"][connections], window),
-                    1 - NOISE if at_least else 1 + NOISE, at_least=at_least)
+            flush_lines(bench, label, curves, connections)
 
 
 ROWS = {
