@@ -21,7 +21,7 @@ from pathlib import Path
 
 import wire
 
-PROGRAMS = ("BATCHD", "BATCH_DEMO", "CROWD")
+PROGRAMS = ("BATCHD", "BATCH_DEMO", "CROWD", "BENCH_LOAD", "BENCH_UPSTREAM", "BENCH_FLOOR")
 DIRECTORIES = ("GEN_PY", "IDL_DIR")
 CONF = Path(__file__).resolve().parents[2] / "conf" / "thrift-batchd.ini"
 
@@ -93,10 +93,11 @@ class Lines:
 
 
 class Process:
-    def __init__(self, command, environment=None):
+    def __init__(self, command, environment=None, descriptors=()):
         self.popen = subprocess.Popen(
             [*WITH_PARENT, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env={**os.environ, **(environment or {})})
+            stderr=subprocess.PIPE, env={**os.environ, **(environment or {})},
+            pass_fds=descriptors)
         self.signals = []
         self.out = Lines(self.popen.stdout)
         self.log = Lines(self.popen.stderr)
