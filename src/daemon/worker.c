@@ -1,5 +1,6 @@
 #include "daemon/worker.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -226,7 +227,7 @@ static void free_listener(gpointer listener)
     listener_free(listener);
 }
 
-static void init_parts(Worker *worker)
+static bool init_parts(Worker *worker)
 {
     const Config *config = worker->config;
     BatcherParams batcher_params = batcher_params_of(config);
@@ -240,11 +241,11 @@ static void init_parts(Worker *worker)
     loop_timer_init(&worker->window, worker->loop, on_window, worker);
     loop_timer_init(&worker->deadline, worker->loop, on_deadline, worker);
     loop_timer_init(&worker->drain, worker->loop, on_drain_timeout, worker);
-    client_set_init(&worker->clients, &client_params, worker->loop, worker->batcher,
-                    &worker->counters, &worker->dispatch);
     pool_init(&worker->pool, &pool_params, worker->loop, worker->batcher, &worker->dispatch,
               flush_replies, worker);
     worker->listeners = g_ptr_array_new_with_free_func(free_listener);
+    return client_set_init(&worker->clients, &client_params, worker->loop, worker->batcher,
+                           &worker->counters, &worker->dispatch);
 }
 
 Worker *worker_new(const Config *config, GError **error)
@@ -255,7 +256,12 @@ Worker *worker_new(const Config *config, GError **error)
     Worker *worker = g_new0(Worker, 1);
     worker->config = config;
     worker->loop = loop;
-    init_parts(worker);
+    if (!init_parts(worker)) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot watch clients: %s",
+                    g_strerror(errno));
+        worker_free(worker);
+        return NULL;
+    }
     if (!add_servers(worker, error) || !add_listeners(worker, error)) {
         worker_free(worker);
         return NULL;

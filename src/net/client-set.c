@@ -85,7 +85,7 @@ static void close_idle_clients(void *data)
     loop_timer_set(&set->idle, now + set->params.idle_timeout / 4 + NSEC_PER_MSEC);
 }
 
-void client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
+bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
                      Counters *counters, LoopTask *dispatch)
 {
     *set = (ClientSet){
@@ -106,6 +106,7 @@ void client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Bat
     loop_timer_init(&set->idle, loop, close_idle_clients, set);
     if (params->idle_timeout > 0)
         loop_timer_set(&set->idle, loop_now(loop) + params->idle_timeout);
+    return poller_init(&set->poller, loop, client_ready);
 }
 
 void client_set_clear(ClientSet *set)
@@ -113,6 +114,7 @@ void client_set_clear(ClientSet *set)
     release_clients(set);
     check(list_empty(&set->clients));
     block_cache_clear(&set->call_cache);
+    poller_clear(&set->poller);
     loop_timer_clear(&set->idle);
 }
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "batch/batcher.h"
 #include "net/loop.h"
+#include "net/poller.h"
 #include "wire/frame.h"
 
 typedef struct ClientParams {
@@ -25,6 +26,7 @@ typedef struct ClientSet {
     Counters *counters;
     LoopTask *dispatch; /* deferred when batches may have become due */
     FrameReader reader; /* of every client that keeps none */
+    Poller poller;      /* of the clients' sockets */
     BlockCache call_cache;
     List clients;  /* Client.set_link */
     List dirty;    /* Client.dirty_link: have replies to be written */
@@ -38,8 +40,9 @@ typedef struct ClientSet {
     bool draining; /* calls are answered 'shutting down' */
 } ClientSet;
 
-/* The set is zero-initialised by this; it must not move afterwards. */
-void client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
+/* The set is zero-initialised by this; it must not move afterwards. False: the process is out of
+ * descriptors; it must be cleared all the same. */
+bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
                      Counters *counters, LoopTask *dispatch);
 void client_set_clear(ClientSet *set); /* every client must be gone */
 

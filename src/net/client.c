@@ -15,8 +15,6 @@ enum {
     FIRST_BYTES_LOGGED = 12,
 };
 
-static void on_event(evutil_socket_t fd, short what, void *argument);
-
 static const char *state_name(ClientState state)
 {
     static const char *const names[] = {
@@ -52,38 +50,33 @@ static bool may_take(Client *client)
     return false;
 }
 
-/* A client that is not read is watched edge-triggered: bytes that it goes on sending wake the loop
- * once, its leaving is seen, and a broken connection (which libevent reports as readable) does not
- * spin. */
-static short wanted_events(const Client *client, bool reads)
+/* Edge-triggered: the kernel looks at a socket once an event, and a broken connection does not
+ * spin. What one read leaves is remembered (`unread`), for nobody tells of it again. A client that
+ * is not read is watched for its leaving only; what it has sent meanwhile is told when it is read
+ * again. */
+static uint32_t wanted_events(const Client *client, bool reads)
 {
-    short writes = client->blocked ? EV_WRITE : 0;
+    uint32_t writes = client->blocked ? EPOLLOUT : 0;
     switch (client->state) {
     case CLIENT_STATE_OPEN:
-        return EV_READ | writes;
+        return EPOLLIN | EPOLLRDHUP | EPOLLET | writes;
     case CLIENT_STATE_PAUSED:
     case CLIENT_STATE_CLOSING:
-        return EV_READ | EV_CLOSED | EV_ET | writes;
+        return EPOLLRDHUP | EPOLLET | writes;
     case CLIENT_STATE_LEAVING:
-        return reads ? EV_READ : 0;
+        return reads ? EPOLLIN : 0;
     case CLIENT_STATE_CLOSED:
         return 0;
     }
     return 0;
 }
 
-static void set_events(Client *client, short events)
+static void set_events(Client *client, uint32_t events)
 {
     if (client->events == events)
         return;
-    if (client->events != 0)
-        event_del(&client->event);
+    poller_watch(&client->set->poller, client->fd, client->events, events, client);
     client->events = events;
-    if (events == 0)
-        return;
-    check(event_assign(&client->event, client->set->loop->base, client->fd,
-                       (short)(events | EV_PERSIST), on_event, client) == 0);
-    check(event_add(&client->event, NULL) == 0);
 }
 
 static void set_state(Client *client, ClientState state)
@@ -106,14 +99,15 @@ static void update(Client *client)
     if (client->state == CLIENT_STATE_CLOSED)
         return;
     bool reads = may_take(client);
-    if (reads && client->state == CLIENT_STATE_OPEN && !client->stalled &&
+    if (reads && client->state == CLIENT_STATE_OPEN && !client->stalled && !client->unread &&
         client->events == wanted_events(client, true))
         return;
     if (client->state == CLIENT_STATE_OPEN && !reads)
         set_state(client, CLIENT_STATE_PAUSED);
     else if (client->state == CLIENT_STATE_PAUSED && reads)
         set_state(client, CLIENT_STATE_OPEN);
-    bool resumes = reads && client->stalled;
+    bool resumes =
+        reads && (client->stalled || (client->unread && client->state == CLIENT_STATE_OPEN));
     if ((resumes || (!reads && set->at_bound)) && !list_linked(&client->resume_link))
         list_append(&set->resuming, &client->resume_link);
     if (resumes)
@@ -187,7 +181,6 @@ void client_close(Client *client)
     if (client->state == CLIENT_STATE_CLOSING)
         discard_unread(client);
     set_state(client, CLIENT_STATE_CLOSED);
-    set_events(client, 0);
     close(client->fd);
     client->fd = -1;
     client->set->counters->clients--;
@@ -596,21 +589,23 @@ static bool take_usual(Client *client, Bytes bytes)
     return true;
 }
 
-static void read_bytes(Client *client)
+/* One read; more in the next turn. `ends`: the connection is over behind what can be read. */
+static void read_bytes(Client *client, bool ends)
 {
     Loop *loop = client->set->loop;
+    client->unread = true;
     if (client->stalled) /* first what was read before; client_resume() follows */
         return;
     ssize_t len = recv(client->fd, loop->read_buffer, LOOP_READ_SIZE, 0);
-    if (len > 0 && take_usual(client, (Bytes){loop->read_buffer, (size_t)len}))
-        return;
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (len <= 0) {
+    if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
         client_close(client);
         return;
     }
-    take_bytes(client, (Bytes){loop->read_buffer, (size_t)len});
+    client->unread = ends || len == LOOP_READ_SIZE || (len < 0 && errno == EINTR);
+    if (len > 0 && !client->unread && take_usual(client, (Bytes){loop->read_buffer, (size_t)len}))
+        return;
+    if (len > 0)
+        take_bytes(client, (Bytes){loop->read_buffer, (size_t)len});
     update(client);
 }
 
@@ -621,29 +616,41 @@ static bool connection_broke(const Client *client)
     return getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0 || code != 0;
 }
 
-static void on_event(evutil_socket_t fd, short what, void *argument)
+void client_ready(void *object, uint32_t events)
 {
-    (void)fd;
-    Client *client = argument;
-    if (what & EV_WRITE) {
-        if (!write_replies(client))
+    enum { ENDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR };
+    Client *client = object;
+    if (events & EPOLLOUT) {
+        if (client->state == CLIENT_STATE_CLOSED || !write_replies(client))
             return;
         mark_dirty(client);
     }
-    bool watched_only = (client->events & EV_CLOSED) != 0;
-    if (!watched_only && (what & EV_READ))
-        read_bytes(client);
-    else if (watched_only && connection_broke(client))
-        client_close(client);
-    else if (what & EV_CLOSED)
-        peer_left(client);
+    switch (client->state) {
+    case CLIENT_STATE_OPEN:
+    case CLIENT_STATE_LEAVING:
+        if (events & (EPOLLIN | ENDS))
+            read_bytes(client, (events & ENDS) != 0);
+        break;
+    case CLIENT_STATE_PAUSED:
+    case CLIENT_STATE_CLOSING:
+        if (connection_broke(client))
+            client_close(client);
+        else if (events & ENDS)
+            peer_left(client);
+        break;
+    case CLIENT_STATE_CLOSED: /* earlier in this turn */
+        break;
+    }
 }
 
 void client_resume(Client *client)
 {
     if (client->stalled && takes_messages(client))
         take_partial(client);
-    update(client);
+    if (client->unread && client->state == CLIENT_STATE_OPEN && !client->stalled)
+        read_bytes(client, false);
+    else
+        update(client);
 }
 
 void client_new(ClientSet *set, int fd)

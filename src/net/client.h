@@ -38,7 +38,6 @@ typedef struct Partial {
 typedef struct Client {
     ListLink set_link, dirty_link, resume_link;
     ClientSet *set;
-    struct event event;
     Caller caller;
     List replies;     /* Call.caller_link: ended, to be written in this order */
     size_t output;    /* bytes of `replies` that are not written yet */
@@ -46,9 +45,10 @@ typedef struct Client {
     Partial *partial; /* NULL most of the time */
     nsec_t active;    /* its latest whole message or reply */
     int fd;
-    short events; /* that `event` waits for */
-    bool blocked; /* the socket has taken less than it was given: waits for EV_WRITE */
-    bool stalled; /* `partial` may hold whole messages that could not be taken yet */
+    uint32_t events; /* that it is watched for */
+    bool blocked;    /* the socket has taken less than it was given: waits for EPOLLOUT */
+    bool unread;     /* there may be more to read, or the connection's end */
+    bool stalled;    /* `partial` may hold whole messages that could not be taken yet */
     Form form;
     ClientState state;
 } Client;
@@ -63,5 +63,8 @@ void client_close(Client *client);
 /* Writes its replies as far as the peer takes them. */
 void client_flush(Client *client);
 
-/* Goes on after a limit held it up. */
+/* What happened on its socket: Poller.ready. */
+void client_ready(void *client, uint32_t events);
+
+/* Goes on after a limit held it up, or where one read did not take all. */
 void client_resume(Client *client);

@@ -31,6 +31,7 @@ Loop *loop_new(GError **error)
     struct event_config *config = event_config_new();
     check(config != NULL);
     event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NO_CACHE_TIME); /* it has no timers */
     struct event_base *base = event_base_new_with_config(config);
     event_config_free(config);
     Loop *loop = g_new0(Loop, 1);

@@ -1,0 +1,43 @@
+#include "net/poller.h"
+
+#include <unistd.h>
+
+#include "base/check.h"
+
+/* As many as one turn takes: what more there is waits for the next, behind the other sockets. */
+enum { EVENTS_PER_TURN = 1024 };
+
+static void on_readable(evutil_socket_t fd, short what, void *argument)
+{
+    (void)what;
+    Poller *poller = argument;
+    struct epoll_event events[EVENTS_PER_TURN];
+    int n = epoll_wait(fd, events, EVENTS_PER_TURN, 0);
+    for (int i = 0; i < n; i++)
+        poller->ready(events[i].data.ptr, events[i].events);
+}
+
+bool poller_init(Poller *poller, Loop *loop, void (*ready)(void *object, uint32_t events))
+{
+    *poller = (Poller){.ready = ready, .fd = epoll_create1(EPOLL_CLOEXEC)};
+    return poller->fd >= 0 &&
+           event_assign(&poller->event, loop->base, poller->fd, EV_READ | EV_PERSIST, on_readable,
+                        poller) == 0 &&
+           event_add(&poller->event, NULL) == 0;
+}
+
+void poller_clear(Poller *poller)
+{
+    if (poller->fd < 0)
+        return;
+    event_del(&poller->event);
+    close(poller->fd);
+    poller->fd = -1;
+}
+
+void poller_watch(Poller *poller, int fd, uint32_t before, uint32_t events, void *object)
+{
+    struct epoll_event event = {.events = events, .data.ptr = object};
+    int operation = before == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+    check(epoll_ctl(poller->fd, operation, fd, &event) == 0);
+}
