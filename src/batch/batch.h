@@ -48,6 +48,7 @@ struct Batch {
     size_t bytes;      /* messages as they came */
     size_t wire_bytes; /* at most, as they travel */
     nsec_t since;      /* its first call joined */
+    nsec_t gathers;    /* adaptive: since when it waits for returning callers */
     nsec_t sent;
     BatchState state;
     BatchReason reason;

@@ -22,6 +22,7 @@ struct Batcher {
     GHashTable *native_groups; /* of Group */
     uint32_t n_callers;
     uint32_t n_busy; /* callers with a call waiting or, under strict order, in flight */
+    bool gathers;    /* adaptive: returning callers are waited for */
     bool draining;
 };
 

@@ -18,6 +18,7 @@ Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const Ba
         .ops = ops,
         .ops_data = ops_data,
         .counters = counters,
+        .gathers = true,
     };
     batcher->through_group.kind = BATCH_KIND_THROUGH;
     batcher->native_groups = group_table_new();
@@ -40,6 +41,11 @@ void batcher_free(Batcher *batcher)
 const BatcherParams *batcher_params(const Batcher *batcher)
 {
     return &batcher->params;
+}
+
+const Counters *batcher_counters(const Batcher *batcher)
+{
+    return batcher->counters;
 }
 
 /* Callers */
@@ -116,6 +122,7 @@ static Batch *open_batch(Batcher *batcher, const Call *call, nsec_t now)
         seal(group->open, BATCH_REASON_FULL_BYTES);
     if (group->open == NULL) {
         group->open = batch_new(group, now);
+        group->open->gathers = now;
         batcher_insert_waiting(batcher, group->open);
     }
     return group->open;
@@ -325,7 +332,7 @@ static bool nobody_left(const Batcher *batcher)
 static nsec_t due_time(const Batcher *batcher, const Batch *batch)
 {
     if (batcher->params.flush == FLUSH_ADAPTIVE)
-        return returning_wait(batch->group->returning, batch->since);
+        return batcher->gathers ? returning_wait(batch->group->returning, batch->gathers) : 0;
     return batch->since + batcher->params.window;
 }
 
@@ -479,6 +486,11 @@ void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now)
             batcher_release_held(batcher, caller, now);
     }
     batch_free(batch);
+}
+
+void batcher_set_gathering(Batcher *batcher, bool gathers)
+{
+    batcher->gathers = gathers;
 }
 
 void batcher_drain(Batcher *batcher)

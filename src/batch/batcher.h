@@ -39,6 +39,7 @@ Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const Ba
 void batcher_free(Batcher *batcher); /* no call may be left */
 
 const BatcherParams *batcher_params(const Batcher *batcher);
+const Counters *batcher_counters(const Batcher *batcher);
 
 /* A connected client: counts for "nobody left to wait for". */
 void batcher_add_caller(Batcher *batcher, Caller *caller);
@@ -108,6 +109,9 @@ void batcher_drop_ended(Batch *batch, const Call *until);
 
 /* The batch is no longer in flight and all of its calls have ended; frees it. */
 void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now);
+
+/* Whether adaptive flush waits for returning callers (returning.h); it does at first. */
+void batcher_set_gathering(Batcher *batcher, bool gathers);
 
 /* From now on nothing is waited for: every batch is due. */
 void batcher_drain(Batcher *batcher);

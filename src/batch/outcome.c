@@ -158,8 +158,13 @@ static void note_upstream_time(Batcher *batcher, const Batch *batch, nsec_t now)
 {
     nsec_t time = nsec_until(batch->sent, now);
     histogram_record(&batcher->counters->upstream_nsec, time);
-    if (batch->group->returning != NULL)
-        returning_begin(batch->group->returning, time, batcher->params.window, now);
+    if (batch->group->returning == NULL)
+        return;
+    Returning *returning = batch->group->returning;
+    Batch *open = batch->group->open;
+    if (open != NULL && now >= open->gathers + returning->patience)
+        open->gathers = now; /* until now it had no slot */
+    returning_begin(returning, time, batcher->params.window, now);
 }
 
 static void answer_calls(Batcher *batcher, List *calls, nsec_t now)

@@ -8,8 +8,10 @@
  *
  *     patience = a quarter of the time that the upstream takes, and never more than `window`,
  *
- * counted from its first call. Waited for are only callers that have come back so quickly the last
- * time; a lone client waits for nobody, and where the upstream is fast nobody waits at all.
+ * counted from when it could go: from its first call or, if no slot was free, from the answer that
+ * freed one. Waited for are only
+ * callers that have come back so quickly the last time; a lone client waits for nobody, and where
+ * the upstream is fast nobody waits at all.
  *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once
@@ -57,8 +59,7 @@ static inline void returning_called(const Returning *returning, Caller *caller, 
     returning_forget(caller);
 }
 
-/* Until when a batch whose first call joined at `since` waits; not later than `now`: it does not.
- */
+/* Until when a batch that waits since `since` goes on waiting; 0: it does not. */
 static inline nsec_t returning_wait(const Returning *returning, nsec_t since)
 {
     return returning->n > 0 ? nsec_min(returning->until, since + returning->patience) : 0;

@@ -12,7 +12,7 @@ static void release_slots(void *data)
         slot_free(LIST_OWNER(link, Slot, server_link));
 }
 
-static void end_connecting_pause(void *data)
+static void dispatch_again(void *data)
 {
     Pool *pool = data;
     loop_defer(pool->loop, pool->dispatch);
@@ -41,7 +41,9 @@ void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batche
     list_init(&pool->closed);
     list_init(&pool->abandoned);
     loop_task_init(&pool->release, release_slots, pool);
-    loop_timer_init(&pool->connecting_pause, loop, end_connecting_pause, pool);
+    pace_init(&pool->pace, params->connections);
+    loop_timer_init(&pool->overdue, loop, dispatch_again, pool);
+    loop_timer_init(&pool->connecting_pause, loop, dispatch_again, pool);
 }
 
 void pool_clear(Pool *pool)
@@ -51,6 +53,7 @@ void pool_clear(Pool *pool)
     LIST_EACH_SAFE (&pool->servers, link)
         server_free(LIST_OWNER(link, Server, pool_link));
     loop_timer_clear(&pool->connecting_pause);
+    loop_timer_clear(&pool->overdue);
     g_free(pool->iovecs);
     pool->iovecs = NULL;
 }
@@ -66,9 +69,32 @@ static Server *less_loaded(Server *best, Server *other)
     return best == NULL || other->n_inflight < best->n_inflight ? other : best;
 }
 
+/* Whether adaptive flush uses another slot of the server; else, until when it does not. */
+static bool has_room(const Pool *pool, const Server *server, nsec_t now, nsec_t *until)
+{
+    uint32_t slots = pace_slots(&pool->pace), n = 0;
+    if (slots == pool->params.connections || batcher_params(pool->batcher)->flush != FLUSH_ADAPTIVE)
+        return true;
+    nsec_t earliest = NSEC_NEVER;
+    LIST_EACH (&server->other, link) {
+        const Slot *slot = LIST_OWNER(link, Slot, server_link);
+        if (slot->kind != SLOT_KIND_BATCH || slot->batch == NULL)
+            continue;
+        nsec_t overdue = pace_overdue(&pool->pace, slot->batch->sent);
+        if (overdue <= now)
+            continue;
+        n++;
+        earliest = nsec_min(earliest, overdue);
+    }
+    if (n >= slots)
+        *until = nsec_min(*until, earliest);
+    return n < slots;
+}
+
 /* Where a batch is to go at once: the server that is up with the fewest calls in flight, among
- * those with an idle slot and those that cannot batch it. NULL: nowhere yet. */
-static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now)
+ * those with an idle slot and those that cannot batch it. NULL: nowhere yet; `until` is set where
+ * that is because slots are left idle. */
+static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now, nsec_t *until)
 {
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
@@ -77,19 +103,22 @@ static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now)
             batch_kind(batch) == BATCH_KIND_ENVELOPE && server->batching == SERVER_BATCHING_UNKNOWN;
         if (server->state != SERVER_STATE_UP || asking)
             continue;
-        if (!server_batches(server, batch, now) || !list_empty(&server->idle[SLOT_KIND_BATCH]))
+        if (!server_batches(server, batch, now) ||
+            (!list_empty(&server->idle[SLOT_KIND_BATCH]) && has_room(pool, server, now, until)))
             best = less_loaded(best, server);
     }
     return best;
 }
 
 /* Opens another connection where there are fewest calls in flight. */
-static void open_slot(Pool *pool, SlotKind kind)
+static void open_slot(Pool *pool, SlotKind kind, nsec_t now)
 {
+    nsec_t until = NSEC_NEVER;
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        bool fit = kind == SLOT_KIND_THROUGH || server->n_connecting[kind] == 0;
+        bool fit = kind == SLOT_KIND_THROUGH ||
+                   (server->n_connecting[kind] == 0 && has_room(pool, server, now, &until));
         if (server->state == SERVER_STATE_UP && fit && server_may_open_slot(server, kind))
             best = less_loaded(best, server);
     }
@@ -138,9 +167,11 @@ static void dispatch_batches(Pool *pool, nsec_t now)
 {
     Batch *batch;
     while ((batch = batcher_next_due(pool->batcher, now)) != NULL) {
-        Server *server = server_for(pool, batch, now);
+        nsec_t until = NSEC_NEVER;
+        Server *server = server_for(pool, batch, now, &until);
         if (server == NULL) {
-            open_slot(pool, SLOT_KIND_BATCH);
+            loop_timer_set(&pool->overdue, until);
+            open_slot(pool, SLOT_KIND_BATCH, now);
             return;
         }
         if (!server_batches(server, batch, now)) {
@@ -176,7 +207,7 @@ static Slot *through_slot_for(const Pool *pool, const Batch *batch)
     return slot->batch == batch || slot->state == SLOT_STATE_IDLE ? slot : NULL;
 }
 
-static void dispatch_through(Pool *pool)
+static void dispatch_through(Pool *pool, nsec_t now)
 {
     uint32_t n_unplaced = 0;
     for (Batch *batch = batcher_next_through(pool->batcher, NULL), *next; batch != NULL;
@@ -188,16 +219,26 @@ static void dispatch_through(Pool *pool)
             slot_send_through(slot, batch);
         } else if (batcher_wanted_carrier(batch) == NULL &&
                    ++n_unplaced > n_connecting_through(pool))
-            open_slot(pool, SLOT_KIND_THROUGH);
+            open_slot(pool, SLOT_KIND_THROUGH, now);
     }
 }
 
 void pool_dispatch(Pool *pool, nsec_t now)
 {
     dispatch_batches(pool, now);
-    dispatch_through(pool);
+    dispatch_through(pool, now);
     if (!has_hope(pool))
         fail_waiting(pool, now);
+}
+
+void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight)
+{
+    nsec_t upstream = nsec_until(batch->sent, loop_now(pool->loop));
+    const Histogram *calls = &batcher_counters(pool->batcher)->call_nsec;
+    if (pace_answered(&pool->pace, batch->n_calls, n_in_flight, upstream, calls))
+        log_debug("adaptive flush: %u slots of a server are used%s", pace_slots(&pool->pace),
+                  pace_gathers(&pool->pace) ? ", returning callers are waited for" : "");
+    batcher_set_gathering(pool->batcher, pace_gathers(&pool->pace));
 }
 
 void pool_abandon(Pool *pool, Batch *batch)

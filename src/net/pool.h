@@ -1,14 +1,16 @@
 /* The pool: the servers of the upstream, and which slot the next batch goes to.
  *
  * A batch is only taken from the batcher when a slot is idle, so that connecting never holds one
- * up. It goes to the server that is up, has an idle slot, and has the fewest calls in flight; when
- * batches are due and no slot is idle, another connection is opened. With no server up and no first
- * attempt under way, waiting calls get their error at once. */
+ * up; adaptive flush may leave slots idle (pace.h). It goes to the server that is up, has an idle
+ * slot, and has the fewest calls in flight; when batches are due and no slot is idle, another
+ * connection is opened. With no server up and no first attempt under way, waiting calls get their
+ * error at once. */
 #pragma once
 
 #include <sys/uio.h>
 
 #include "batch/batcher.h"
+#include "batch/pace.h"
 #include "net/loop.h"
 #include "net/server.h"
 
@@ -34,6 +36,8 @@ struct Pool {
     List closed;    /* Slot.server_link: to be freed */
     List abandoned; /* Slot.abandoned_link */
     LoopTask release;
+    Pace pace;                  /* adaptive flush: how the slots are used */
+    LoopTimer overdue;          /* set: a batch waits for one in flight, until then at most */
     LoopTimer connecting_pause; /* set: this side lacks what a connection needs */
     LogLimit log_limit;
     struct iovec *iovecs;
@@ -50,6 +54,9 @@ void pool_start(Pool *pool);
 
 /* Sends the batches that are due, as far as slots are free. */
 void pool_dispatch(Pool *pool, nsec_t now);
+
+/* A batch was answered, of which `n_in_flight` were under way on its server. */
+void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight);
 
 /* A batch in flight is no longer wanted: BatcherOps.batch_abandoned. Takes effect in
  * pool_drop_abandoned(), which closes its connection. */

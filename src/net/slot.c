@@ -442,9 +442,21 @@ static void write_unsent(Slot *slot)
 
 /* Answers */
 
+static uint32_t n_batches_on(const Server *server)
+{
+    uint32_t n = 0;
+    LIST_EACH (&server->other, link) {
+        const Slot *slot = LIST_OWNER(link, Slot, server_link);
+        n += slot->kind == SLOT_KIND_BATCH && slot->batch != NULL;
+    }
+    return n;
+}
+
 static void finish_batch(Slot *slot)
 {
     Pool *pool = slot->server->pool;
+    if (slot->kind == SLOT_KIND_BATCH)
+        pool_answered(pool, slot->batch, n_batches_on(slot->server));
     Batch *batch = release_batch(slot);
     if (slot->unsent.len == 0 || slot->kind == SLOT_KIND_THROUGH)
         become_idle(slot);

@@ -1,0 +1,77 @@
+/* The pace: how adaptive flush uses a server's slots, found by trying.
+ *
+ * What is best depends on what a batch costs the server. One that works side by side and pays for
+ * each call gains from every slot. One that pays for each message gains when callers that come back
+ * together travel together (returning.h). One that takes a batch at a time gains nothing from a
+ * second slot: what waits at the server could have waited here, and grown. So there is an order,
+ *
+ *     pace 0   every slot, nobody is waited for
+ *     pace 1   every slot, returning callers are waited for
+ *     pace 2   one slot less
+ *     ...      to one slot
+ *
+ * and others are tried in turn with the present one, a few batches each: one slot less than are in
+ * use, one more, and pace 0 (only it takes a crowd apart that travels together). One is kept when
+ * calls take clearly less time with it; where it is the one with fewer slots, if they take no more.
+ * At a given number of busy clients that means more throughput, at a given rate less latency.
+ * Trials that bring nothing become rare.
+ *
+ * A batch in flight for twice as long as they usually are does not count against the slots: nobody
+ * waits for a slow call because the others were fast. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/histogram.h"
+#include "base/nsec.h"
+
+/* What calls took at a pace. */
+typedef struct PaceSample {
+    uint64_t n_calls;
+    nsec_t time; /* of all of them */
+} PaceSample;
+
+typedef struct Pace {
+    uint32_t now;     /* the pace in force */
+    uint32_t slowest; /* one slot */
+    uint32_t chosen;  /* the best so far */
+    uint32_t candidate;
+    unsigned kind;  /* of the next candidate: see pace.c */
+    unsigned step;  /* of a trial: chosen and candidate in turn; 0: no trial */
+    unsigned pause; /* epochs until the next trial */
+    unsigned backoff, n_failed;
+    unsigned n_batches;   /* answered in this epoch */
+    uint64_t epoch_calls; /* of the latest epoch of `chosen` */
+    uint32_t in_flight;   /* batches, added up over those */
+    bool shared;          /* in this epoch calls met: in a batch, or in flight */
+    PaceSample begin, of_chosen, of_candidate;
+    nsec_t upstream; /* smoothed: from sending a batch to its answer */
+} Pace;
+
+/* For servers of `slots` slots. */
+void pace_init(Pace *pace, uint32_t slots);
+
+/* A batch of `n_calls` was answered `upstream` after it was sent, while `n_in_flight` batches were
+ * under way, itself included. `calls` has the times of all calls so far. True when `chosen` has
+ * changed. */
+bool pace_answered(Pace *pace, uint32_t n_calls, uint32_t n_in_flight, nsec_t upstream,
+                   const Histogram *calls);
+
+/* How many slots of a server may be used. */
+static inline uint32_t pace_slots(const Pace *pace)
+{
+    return pace->now == 0 ? pace->slowest : pace->slowest - pace->now + 1;
+}
+
+/* Whether returning callers are waited for. */
+static inline bool pace_gathers(const Pace *pace)
+{
+    return pace->now > 0;
+}
+
+/* From when on a batch that was sent at `sent` does not count any more. */
+static inline nsec_t pace_overdue(const Pace *pace, nsec_t sent)
+{
+    return sent + 2 * pace->upstream;
+}
