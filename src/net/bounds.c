@@ -8,8 +8,9 @@
 /* The slacks that all workers may keep are at most 1/SLACKS of a bound. */
 enum { SLACKS = 64 };
 
-/* What is written when somebody borrows or gives back, apart from what everybody reads. */
-struct Bounds {
+/* What is written when somebody borrows or gives back, apart from what everybody reads: the padding
+ * is wanted. */
+struct Bounds { /* NOLINT(clang-analyzer-optin.performance.Padding) */
     uint64_t max[BOUNDS];
     uint64_t slack[BOUNDS];
     uint64_t fair[BOUNDS];
@@ -70,23 +71,34 @@ static uint64_t take_left(_Atomic uint64_t *left, uint64_t amount)
     return taken;
 }
 
+static bool may_borrow(const Room *room, Bound bound, uint64_t pending, bool yields)
+{
+    if (yields && pending >= room->bounds->fair[bound])
+        return false;
+    return pending < room->held[bound] || atomic_load(&room->bounds->left[bound]) > 0;
+}
+
 static bool borrow(Room *room, Bound bound, uint64_t pending, bool yields)
 {
     Bounds *bounds = room->bounds;
     uint64_t slack = yields ? 0 : bounds->slack[bound];
-    bool may_grow = !yields || pending < bounds->fair[bound];
-    if (pending >= room->held[bound] && may_grow) {
-        uint64_t wanted = pending + 1 + slack - room->held[bound];
-        room->held[bound] += take_left(&bounds->left[bound], wanted);
-    }
+    if (pending >= room->held[bound])
+        room->held[bound] +=
+            take_left(&bounds->left[bound], pending + 1 + slack - room->held[bound]);
     set_limit(room, bound, yields);
     return pending < room->limit[bound];
 }
 
+/* Nothing of one bound where the other is in the way: given back unused, it would wake those who
+ * wait too, and they this one, for ever. */
 static bool borrow_all(Room *room, const uint64_t pending[BOUNDS])
 {
-    bool yields = others_wait(room);
-    return borrow(room, BOUND_CALLS, pending[BOUND_CALLS], yields) &&
+    bool yields = others_wait(room), may = true;
+    for (Bound bound = 0; bound < BOUNDS; bound++) {
+        set_limit(room, bound, yields);
+        may = may_borrow(room, bound, pending[bound], yields) && may;
+    }
+    return may && borrow(room, BOUND_CALLS, pending[BOUND_CALLS], yields) &&
            borrow(room, BOUND_BYTES, pending[BOUND_BYTES], yields);
 }
 
@@ -106,8 +118,21 @@ void room_stop_waiting(Room *room)
     atomic_fetch_sub(&room->bounds->n_waiting, 1);
 }
 
+static void wake_others(const Room *room, bool waiting)
+{
+    const Bounds *bounds = room->bounds;
+    for (unsigned i = 0; i < bounds->n_rooms; i++) {
+        Room *other = bounds->rooms[i];
+        bool wanted = other != room && atomic_load(&other->waits) == waiting;
+        if (wanted && !atomic_exchange(&other->woken, true))
+            other->wake(other->data);
+    }
+}
+
 /* Whoever gives back first does so and then looks who waits; whoever waits first says so and then
- * looks what there is: one of the two sees the other. */
+ * looks what there is: one of the two sees the other. Where nothing that ends here will make room,
+ * what others keep unused is asked for; not of those who wait, else two would wake each other for
+ * ever. */
 bool room_borrow(Room *room, const uint64_t pending[BOUNDS])
 {
     bool found = borrow_all(room, pending);
@@ -117,6 +142,8 @@ bool room_borrow(Room *room, const uint64_t pending[BOUNDS])
     }
     if (found)
         room_stop_waiting(room);
+    else if (pending[BOUND_CALLS] == 0)
+        wake_others(room, false);
     return found;
 }
 
@@ -133,23 +160,13 @@ static bool give_back(Room *room, Bound bound, uint64_t pending, bool yields)
     return gives;
 }
 
-static void wake_others(const Room *room)
-{
-    const Bounds *bounds = room->bounds;
-    for (unsigned i = 0; i < bounds->n_rooms; i++) {
-        Room *other = bounds->rooms[i];
-        if (other != room && atomic_load(&other->waits) && !atomic_exchange(&other->woken, true))
-            other->wake(other->data);
-    }
-}
-
 void room_settle(Room *room, uint64_t calls, uint64_t bytes)
 {
     bool yields = others_wait(room);
     bool gave = give_back(room, BOUND_CALLS, calls, yields);
     gave = give_back(room, BOUND_BYTES, bytes, yields) || gave;
     if (gave && others_wait(room))
-        wake_others(room);
+        wake_others(room, true);
 }
 
 void room_woken(Room *room)

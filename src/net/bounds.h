@@ -10,8 +10,8 @@
  * is steady. What all may have pending is never more than the bound; bytes, as with one worker, may
  * pass it by the one message that a worker was reading.
  *
- * A worker keeps up to two slacks unused, and all slacks together are a small part of the bound. A
- * single worker borrows everything at once, and never gives back.
+ * A worker keeps up to two slacks and a call unused, and all slacks together are a small part of
+ * the bound. A single worker borrows everything at once, and never gives back.
  *
  * At the bound a worker that finds no room waits, and is woken when somebody gives back. While one
  * waits, the others take nothing above their fair share (the bound divided by the workers): else
@@ -43,7 +43,8 @@ Bounds *bounds_new(unsigned n_workers, const uint64_t max[BOUNDS]);
 void bounds_free(Bounds *bounds);
 
 /* The room of one of the workers. All are made before any is used, and none is used when the first
- * goes. `wake` is called from any thread, and has the room's own thread call room_woken(). */
+ * goes. `wake` is called from any thread, and has the room's own thread call room_woken() and
+ * room_settle(). */
 void room_init(Room *room, Bounds *bounds, void (*wake)(void *data), void *data);
 
 /* Whether one more call may be taken where so much is pending here; borrows. False: the worker
@@ -57,10 +58,10 @@ static inline bool room_has(Room *room, uint64_t calls, uint64_t bytes)
     return room_borrow(room, (const uint64_t[BOUNDS]){calls, bytes});
 }
 
-/* At the end of a turn: gives back, and wakes those who wait for it. */
+/* At the end of a turn, and when woken: gives back, and wakes those who wait for it. */
 void room_settle(Room *room, uint64_t calls, uint64_t bytes);
 
-/* Its worker looks for room now. */
+/* Its worker has been told: somebody gives back, or wants what is unused here. */
 void room_woken(Room *room);
 
 /* Nobody here wants room any more. */

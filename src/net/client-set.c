@@ -71,6 +71,7 @@ static void resume_clients(void *data)
 void client_set_wake(ClientSet *set)
 {
     room_woken(&set->room);
+    client_set_publish(set);
     loop_defer(set->loop, &set->resume);
 }
 

@@ -59,7 +59,7 @@ void client_set_publish(ClientSet *set);
 /* How many of the clients that it was given have gone. From any thread. */
 uint64_t client_set_n_gone(const ClientSet *set);
 
-/* Another worker has given back what this one waits for. */
+/* Another worker has given back what this one waits for, or wants what is unused here. */
 void client_set_wake(ClientSet *set);
 
 /* Takes over an ended call: BatcherOps.call_ended. */

@@ -115,10 +115,24 @@ Test(bounds, who_found_no_room_is_woken_once_by_who_gives_back)
     end_calls(&crew, 0, 1);
     end_calls(&crew, 0, 1);
     cr_expect_eq(crew.wakes[1], 1, "%u", crew.wakes[1]);
-    cr_expect_eq(crew.wakes[2], 0);
+    cr_expect_eq(crew.wakes[2], 1, "only to ask for what it keeps unused");
     cr_expect_eq(look(&crew, 1), 2);
     end_calls(&crew, 0, 1);
     cr_expect_eq(crew.wakes[1], 2, "it waits again");
+    bounds_free(crew.bounds);
+}
+
+Test(bounds, what_an_idle_worker_keeps_unused_can_be_had)
+{
+    Crew crew;
+    set_up(&crew, 2, 1, 1024);
+    cr_assert(room_has(&crew.rooms[1], 0, 0), "and it takes nothing");
+    cr_assert_eq(take_all(&crew, 0), 0);
+    cr_expect_eq(crew.wakes[1], 1);
+    room_woken(&crew.rooms[1]);
+    end_calls(&crew, 1, 0);
+    cr_expect_eq(crew.wakes[0], 1);
+    cr_expect_eq(look(&crew, 0), 1);
     bounds_free(crew.bounds);
 }
 
