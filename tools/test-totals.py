@@ -2,9 +2,9 @@
 """Adds up the results of a test run: `N passed, N failed`, alone on the last line.
 
 Reads a directory that holds meson's testlog.junit.xml and testlog.json (units; a TAP program's
-every test is a case), pytest's integration.xml and, where `interop` is the second argument,
-interop.xml. A result file that is missing counts as a
-failure, and so does a test program that failed as a whole though none of its cases did.
+every test is a case), pytest's integration.xml and two-workers.xml (some of them again) and, where
+`interop` is the second argument, interop.xml. A result file that is missing counts as a failure,
+and so does a test program that failed as a whole though none of its cases did.
 """
 
 import json
@@ -54,6 +54,10 @@ def integration_results(directory):
     return list(cases(directory / "integration.xml"))
 
 
+def two_workers_results(directory):
+    return list(cases(directory / "two-workers.xml"))
+
+
 def interop_results(directory):
     return list(cases(directory / "interop.xml"))
 
@@ -77,7 +81,8 @@ def collect(title, read, directory):
 def main():
     directory = Path(sys.argv[1])
     counts = [collect("units", unit_results, directory),
-              collect("integration", integration_results, directory)]
+              collect("integration", integration_results, directory),
+              collect("two workers", two_workers_results, directory)]
     if "interop" in sys.argv[2:]:
         counts.append(collect("interop", interop_results, directory))
     passed = sum(count["passed"] for count in counts)

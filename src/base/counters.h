@@ -1,5 +1,6 @@
 /* What one worker has counted: the figures behind DESIGN's metrics, with the metrics' words. Plain
- * integers that only their worker writes. */
+ * integers that only their worker's thread reads and writes, so that counting costs nothing:
+ * whoever sums has the worker's thread make a copy, or waits for its end. */
 #pragma once
 
 #include <stdint.h>
@@ -63,3 +64,6 @@ typedef struct Counters {
     Histogram call_nsec;       /* from a call's last byte to its end */
     Histogram upstream_nsec;   /* from the sending of a batch, or of plain calls, to an answer */
 } Counters;
+
+/* Adds what another worker has counted. */
+void counters_add(Counters *total, const Counters *part);

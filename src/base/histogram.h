@@ -38,3 +38,13 @@ static inline void histogram_record(Histogram *histogram, uint64_t value)
         histogram->max = value;
     histogram->buckets[histogram_bucket(value)]++;
 }
+
+static inline void histogram_add(Histogram *total, const Histogram *part)
+{
+    total->count += part->count;
+    total->sum += part->sum;
+    if (part->max > total->max)
+        total->max = part->max;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        total->buckets[i] += part->buckets[i];
+}

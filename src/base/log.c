@@ -8,6 +8,7 @@ enum { LINE_MAX_SIZE = 1024, BURST = 10 };
 
 static _Atomic(LogSink) current_sink;
 static _Atomic LogLevel threshold = LOG_LEVEL_INFO;
+static _Thread_local const char *thread_origin;
 
 void log_set_sink(LogSink sink)
 {
@@ -17,6 +18,11 @@ void log_set_sink(LogSink sink)
 void log_set_level(LogLevel level)
 {
     atomic_store(&threshold, level);
+}
+
+void log_set_origin(const char *origin)
+{
+    thread_origin = origin;
 }
 
 bool log_enabled(LogLevel level)
@@ -33,10 +39,13 @@ static void write_line(LogLevel level, unsigned held_back, const char *format, v
     if (to == NULL)
         return;
     char line[LINE_MAX_SIZE];
-    int len = vsnprintf(line, sizeof line, format, arguments);
-    if (held_back > 0 && len >= 0 && (size_t)len < sizeof line)
-        snprintf(line + len, sizeof line - (size_t)len, " (%u more like this held back)",
-                 held_back);
+    size_t len = 0;
+    if (thread_origin != NULL)
+        len = (size_t)snprintf(line, sizeof line / 2, "%s: ", thread_origin);
+    int text_len = vsnprintf(line + len, sizeof line - len, format, arguments);
+    len += text_len > 0 ? (size_t)text_len : 0;
+    if (held_back > 0 && len < sizeof line)
+        snprintf(line + len, sizeof line - len, " (%u more like this held back)", held_back);
     to(level, line);
 }
 

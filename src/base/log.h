@@ -23,6 +23,10 @@ typedef void (*LogSink)(LogLevel level, const char *line);
 /* May be called from any thread; the default sink drops everything. */
 void log_set_sink(LogSink sink);
 void log_set_level(LogLevel level);
+
+/* What the lines of this thread begin with; borrowed for as long as it is set. NULL: nothing. */
+void log_set_origin(const char *origin);
+
 bool log_enabled(LogLevel level);
 
 void log_write(LogLevel level, const char *format, ...) __attribute__((format(printf, 2, 3)));

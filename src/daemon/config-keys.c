@@ -61,8 +61,7 @@ static const ValueChoice response_items[] = {
 
 static const ConfigKey daemon_keys[] = {
     {"listen", "127.0.0.1:9090", value_parse_listen_addresses, AT(daemon.listen), ANY},
-    {"workers", "1", value_parse_count, AT(daemon.workers), RANGE(1, 256),
-     .effect = CONFIG_EFFECT_DEFAULT_ONLY},
+    {"workers", "1", value_parse_count, AT(daemon.workers), RANGE(1, 256)},
     {"log_level", "info", value_parse_choice, AT(daemon.log_level), CHOICE(log_levels)},
     {"drain_timeout", "10s", value_parse_duration, AT(daemon.drain_timeout),
      RANGE_OR_ZERO(NSEC_PER_MSEC, NSEC_PER_HOUR, NULL)},

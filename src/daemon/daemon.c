@@ -9,12 +9,12 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/crew.h"
 #include "daemon/options.h"
 #include "daemon/stderr-log.h"
-#include "daemon/worker.h"
 
 typedef struct Daemon {
-    Worker *worker;
+    Crew *crew;
     struct event sigterm, sigint;
     bool draining;
     bool cut_short; /* by a second signal */
@@ -36,40 +36,56 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
     if (daemon->draining) {
         log_warning("%s again: ending at once", g_strsignal((gint)number));
         daemon->cut_short = true;
-        loop_stop(worker_loop(daemon->worker));
+        crew_stop(daemon->crew);
         return;
     }
-    log_info("%s: draining, %u calls are pending", g_strsignal((gint)number),
-             worker_counters(daemon->worker)->pending_calls);
+    log_info("%s: draining", g_strsignal((gint)number));
     daemon->draining = true;
     sd_notify(0, "STOPPING=1\nSTATUS=Draining");
-    worker_drain(daemon->worker);
+    crew_drain(daemon->crew);
 }
 
 static void add_signal(Daemon *daemon, struct event *event, int number)
 {
-    struct event_base *base = worker_loop(daemon->worker)->base;
+    struct event_base *base = crew_loop(daemon->crew)->base;
     check(evsignal_assign(event, base, number, on_signal, daemon) == 0);
     check(evsignal_add(event, NULL) == 0);
 }
 
-static void log_summary(const Counters *counters)
+static uint64_t n_ended(const Counters *counters)
 {
-    const Histogram *batches = &counters->batch_calls;
     uint64_t ended = 0;
     for (int i = 0; i < CALL_OUTCOMES; i++)
         ended += counters->calls[i];
+    return ended;
+}
+
+static void log_counters(const Counters *counters)
+{
+    const Histogram *batches = &counters->batch_calls;
     log_info(
         "stopped: %" G_GUINT64_FORMAT " calls of %" G_GUINT64_FORMAT
         " clients (ok %" G_GUINT64_FORMAT ", exception %" G_GUINT64_FORMAT
         ", error %" G_GUINT64_FORMAT ", timeout %" G_GUINT64_FORMAT ", withdrawn %" G_GUINT64_FORMAT
         "); %" G_GUINT64_FORMAT " batches of %.1f calls, the largest %" G_GUINT64_FORMAT
         "; %" G_GUINT64_FORMAT " calls sent plain",
-        ended, counters->clients_total, counters->calls[CALL_OUTCOME_OK],
+        n_ended(counters), counters->clients_total, counters->calls[CALL_OUTCOME_OK],
         counters->calls[CALL_OUTCOME_EXCEPTION], counters->calls[CALL_OUTCOME_ERROR],
         counters->calls[CALL_OUTCOME_TIMEOUT], counters->calls[CALL_OUTCOME_WITHDRAWN],
         batches->count, batches->count > 0 ? (double)batches->sum / (double)batches->count : 0.0,
         batches->max, counters->plain_calls);
+}
+
+static void log_summary(const Crew *crew)
+{
+    g_autofree Counters *total = g_new0(Counters, 1);
+    for (guint i = 0; i < crew_size(crew); i++) {
+        const Counters *part = crew_counters(crew, i);
+        counters_add(total, part);
+        log_debug("worker %u: %" G_GUINT64_FORMAT " calls of %" G_GUINT64_FORMAT " clients", i + 1,
+                  n_ended(part), part->clients_total);
+    }
+    log_counters(total);
 }
 
 static int run(Daemon *daemon)
@@ -78,24 +94,26 @@ static int run(Daemon *daemon)
     add_signal(daemon, &daemon->sigint, SIGINT);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
     sd_notify(0, "READY=1\nSTATUS=Batching");
-    worker_run(daemon->worker);
+    crew_run(daemon->crew);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
     signal(SIGTERM, SIG_IGN); /* the status is decided */
     signal(SIGINT, SIG_IGN);
-    log_summary(worker_counters(daemon->worker));
+    log_summary(daemon->crew);
     return daemon->cut_short ? EXIT_FAILED : EXIT_OK;
 }
 
-/* Descriptors besides those of clients and upstream connections: log, events, listeners. */
-enum { SPARE_DESCRIPTORS = 64 };
+/* Descriptors besides those of clients and upstream connections: log, listeners, connections for
+ * what is passed through; and epoll, timer and mailbox of a worker. */
+enum { SPARE_DESCRIPTORS = 64, WORKER_DESCRIPTORS = 4 };
 
 /* The soft limit of descriptors is often 1024; the hard one is the administrator's word. */
 static void raise_descriptor_limit(const Config *config)
 {
     const UpstreamConfig *upstream = &config->upstream;
     rlim_t need = config->client.max_clients + SPARE_DESCRIPTORS +
-                  (rlim_t)upstream->servers->len * upstream->connections;
+                  config->daemon.workers *
+                      (WORKER_DESCRIPTORS + (rlim_t)upstream->servers->len * upstream->connections);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
         return;
@@ -116,13 +134,13 @@ static int serve(const Config *config)
     for (char **line = without_effect; *line != NULL; line++)
         log_warning("%s", *line);
     g_autoptr(GError) error = NULL;
-    Daemon daemon = {.worker = worker_new(config, &error)};
-    if (daemon.worker == NULL) {
+    Daemon daemon = {.crew = crew_new(config, &error)};
+    if (daemon.crew == NULL) {
         log_error("%s", error->message);
         return EXIT_FAILED;
     }
     int status = run(&daemon);
-    worker_free(daemon.worker);
+    crew_free(daemon.crew);
     return status;
 }
 

@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "batch/batcher.h"
 #include "net/client-set.h"
-#include "net/listener.h"
 #include "net/pool.h"
 
 #define SHUTTING_DOWN "thrift-batchd: shutting down"
@@ -15,15 +14,18 @@
 struct Worker {
     const Config *config;
     Loop *loop;
+    Mailbox mailbox;
     Counters counters;
     MethodTable *methods;
     Batcher *batcher;
     ClientSet clients;
     Pool pool;
-    GPtrArray *listeners; /* of Listener */
     LoopTask dispatch;
-    LoopTimer window, deadline, drain;
+    LoopTimer window, deadline;
+    void (*on_settled)(void *data);
+    void *data;
     bool draining;
+    bool settled; /* and said so */
 };
 
 /* The batcher's operations */
@@ -53,13 +55,6 @@ static void flush_replies(void *data)
     client_set_flush(&worker->clients);
 }
 
-static void stop(Worker *worker)
-{
-    client_set_flush(&worker->clients);
-    client_set_close(&worker->clients);
-    loop_stop(worker->loop);
-}
-
 static bool is_settled(const Worker *worker)
 {
     return worker->counters.pending_calls == 0 && client_set_settled(&worker->clients);
@@ -73,8 +68,11 @@ static void dispatch(void *data)
     client_set_flush(&worker->clients);
     loop_timer_set(&worker->window, batcher_next_window(worker->batcher, now));
     loop_timer_set(&worker->deadline, batcher_next_deadline(worker->batcher));
-    if (worker->draining && is_settled(worker))
-        stop(worker);
+    client_set_publish(&worker->clients);
+    if (worker->draining && !worker->settled && is_settled(worker)) {
+        worker->settled = true;
+        worker->on_settled(worker->data);
+    }
 }
 
 static void on_window(void *data)
@@ -89,15 +87,6 @@ static void on_deadline(void *data)
     batcher_expire(worker->batcher, loop_now(worker->loop));
     pool_drop_abandoned(&worker->pool);
     loop_defer(worker->loop, &worker->dispatch);
-}
-
-static void on_drain_timeout(void *data)
-{
-    Worker *worker = data;
-    log_warning("drain_timeout has passed: %u calls get an error", worker->counters.pending_calls);
-    pool_close(&worker->pool, SHUTTING_DOWN);
-    batcher_fail_waiting(worker->batcher, SHUTTING_DOWN, loop_now(worker->loop));
-    stop(worker);
 }
 
 /* Setting up */
@@ -122,11 +111,9 @@ static BatcherParams batcher_params_of(const Config *config)
 static ClientParams client_params_of(const Config *config)
 {
     return (ClientParams){
-        .max_clients = config->client.max_clients,
         .max_message_size = config->client.max_message_size,
         .max_client_calls = config->client.max_client_calls,
         .max_client_output = config->client.max_client_output,
-        .max_pending_calls = config->upstream.max_pending_calls,
         .max_pending_bytes = config->upstream.max_pending_bytes,
         .idle_timeout = config->client.idle_timeout,
     };
@@ -159,75 +146,28 @@ static PoolParams pool_params_of(const Config *config)
     };
 }
 
-static void add_server(Worker *worker, const AddressName *name, const GArray *addresses)
+static void add_servers(Worker *worker, const GArray *servers)
 {
-    for (guint i = 0; i < addresses->len; i++) {
-        const Address *address = &g_array_index(addresses, Address, i);
-        if (addresses->len == 1) {
-            server_new(&worker->pool, address, name->text);
-            continue;
-        }
-        char text[ADDRESS_TEXT_SIZE];
-        address_format(&address->sockaddr, address->len, text);
-        g_autofree char *full_name = g_strdup_printf("%s/%s", name->text, text);
-        server_new(&worker->pool, address, full_name);
+    for (guint i = 0; i < servers->len; i++) {
+        const WorkerServer *server = &g_array_index(servers, WorkerServer, i);
+        server_new(&worker->pool, &server->address, server->name);
     }
 }
 
-static bool add_servers(Worker *worker, GError **error)
+static void read_room_letter(void *data, int value)
 {
-    const GArray *names = worker->config->upstream.servers;
-    for (guint i = 0; i < names->len; i++) {
-        const AddressName *name = &g_array_index(names, AddressName, i);
-        g_autoptr(GArray) addresses = address_resolve(name, error);
-        if (addresses == NULL)
-            return false;
-        add_server(worker, name, addresses);
-    }
-    return true;
+    (void)value;
+    Worker *worker = data;
+    client_set_wake(&worker->clients);
 }
 
-static void on_accept(void *data, int fd)
+static void on_room(void *data)
 {
     Worker *worker = data;
-    client_set_accept(&worker->clients, fd);
+    mailbox_post(&worker->mailbox, read_room_letter, worker, 0);
 }
 
-static bool add_listener(Worker *worker, const Address *address, GError **error)
-{
-    Listener *listener = listener_new(worker->loop, address, worker->config->daemon.socket_mode,
-                                      on_accept, worker, error);
-    if (listener == NULL)
-        return false;
-    g_ptr_array_add(worker->listeners, listener);
-    char text[ADDRESS_TEXT_SIZE];
-    listener_format(listener, text);
-    log_info("listening on %s", text);
-    return true;
-}
-
-static bool add_listeners(Worker *worker, GError **error)
-{
-    const GArray *names = worker->config->daemon.listen;
-    for (guint i = 0; i < names->len; i++) {
-        const AddressName *name = &g_array_index(names, AddressName, i);
-        g_autoptr(GArray) addresses = address_resolve(name, error);
-        if (addresses == NULL)
-            return false;
-        for (guint j = 0; j < addresses->len; j++) {
-            if (!add_listener(worker, &g_array_index(addresses, Address, j), error))
-                return false;
-        }
-    }
-    return true;
-}
-
-static void free_listener(gpointer listener)
-{
-    listener_free(listener);
-}
-
-static bool init_parts(Worker *worker)
+static bool init_parts(Worker *worker, Bounds *bounds, GError **error)
 {
     const Config *config = worker->config;
     BatcherParams batcher_params = batcher_params_of(config);
@@ -240,33 +180,33 @@ static bool init_parts(Worker *worker)
     loop_task_init(&worker->dispatch, dispatch, worker);
     loop_timer_init(&worker->window, worker->loop, on_window, worker);
     loop_timer_init(&worker->deadline, worker->loop, on_deadline, worker);
-    loop_timer_init(&worker->drain, worker->loop, on_drain_timeout, worker);
     pool_init(&worker->pool, &pool_params, worker->loop, worker->batcher, &worker->dispatch,
               flush_replies, worker);
-    worker->listeners = g_ptr_array_new_with_free_func(free_listener);
-    return client_set_init(&worker->clients, &client_params, worker->loop, worker->batcher,
-                           &worker->counters, &worker->dispatch);
+    if (client_set_init(&worker->clients, &client_params, worker->loop, worker->batcher,
+                        &worker->counters, &worker->dispatch, bounds, on_room, worker))
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot watch clients: %s",
+                g_strerror(errno));
+    return false;
 }
 
-Worker *worker_new(const Config *config, GError **error)
+Worker *worker_new(const WorkerParams *params, GError **error)
 {
     Loop *loop = loop_new(error);
     if (loop == NULL)
         return NULL;
     Worker *worker = g_new0(Worker, 1);
-    worker->config = config;
+    worker->config = params->config;
     worker->loop = loop;
-    if (!init_parts(worker)) {
-        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot watch clients: %s",
-                    g_strerror(errno));
+    worker->on_settled = params->on_settled;
+    worker->data = params->data;
+    worker->mailbox.wakeup = -1;
+    bool ready = init_parts(worker, params->bounds, error);
+    add_servers(worker, params->servers);
+    if (!ready || !mailbox_init(&worker->mailbox, loop, error)) {
         worker_free(worker);
         return NULL;
     }
-    if (!add_servers(worker, error) || !add_listeners(worker, error)) {
-        worker_free(worker);
-        return NULL;
-    }
-    pool_start(&worker->pool);
     return worker;
 }
 
@@ -275,7 +215,6 @@ void worker_free(Worker *worker)
     if (worker == NULL)
         return;
     nsec_t now = loop_now(worker->loop);
-    g_ptr_array_unref(worker->listeners);
     client_set_close(&worker->clients);
     pool_close(&worker->pool, SHUTTING_DOWN);
     batcher_fail_waiting(worker->batcher, SHUTTING_DOWN, now);
@@ -283,7 +222,7 @@ void worker_free(Worker *worker)
     client_set_clear(&worker->clients);
     loop_timer_clear(&worker->window);
     loop_timer_clear(&worker->deadline);
-    loop_timer_clear(&worker->drain);
+    mailbox_clear(&worker->mailbox);
     batcher_free(worker->batcher);
     method_table_free(worker->methods);
     loop_free(worker->loop);
@@ -295,6 +234,16 @@ Loop *worker_loop(Worker *worker)
     return worker->loop;
 }
 
+Mailbox *worker_mailbox(Worker *worker)
+{
+    return &worker->mailbox;
+}
+
+ClientSet *worker_clients(Worker *worker)
+{
+    return &worker->clients;
+}
+
 const Counters *worker_counters(const Worker *worker)
 {
     return &worker->counters;
@@ -302,20 +251,40 @@ const Counters *worker_counters(const Worker *worker)
 
 void worker_run(Worker *worker)
 {
+    pool_start(&worker->pool);
     loop_run(worker->loop);
+}
+
+void worker_accept(Worker *worker, int fd)
+{
+    client_set_accept(&worker->clients, fd);
 }
 
 void worker_drain(Worker *worker)
 {
     check(!worker->draining);
+    if (worker->counters.pending_calls > 0)
+        log_info("draining: %u calls are pending", worker->counters.pending_calls);
     worker->draining = true;
-    g_ptr_array_set_size(worker->listeners, 0);
     client_set_drain(&worker->clients);
     batcher_drain(worker->batcher);
-    nsec_t timeout = worker->config->daemon.drain_timeout;
-    if (timeout == 0 && !is_settled(worker))
-        on_drain_timeout(worker);
-    else
-        loop_timer_set(&worker->drain, loop_now(worker->loop) + timeout);
     loop_defer(worker->loop, &worker->dispatch);
+}
+
+void worker_end(Worker *worker)
+{
+    client_set_flush(&worker->clients);
+    client_set_close(&worker->clients);
+    loop_stop(worker->loop);
+}
+
+void worker_give_up(Worker *worker)
+{
+    client_set_flush(&worker->clients);
+    if (!is_settled(worker))
+        log_warning("drain_timeout has passed: %u calls get an error",
+                    worker->counters.pending_calls);
+    pool_close(&worker->pool, SHUTTING_DOWN);
+    batcher_fail_waiting(worker->batcher, SHUTTING_DOWN, loop_now(worker->loop));
+    worker_end(worker);
 }

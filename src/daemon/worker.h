@@ -1,6 +1,7 @@
-/* A worker: one event loop with its listeners, clients, batcher and servers, wired together.
+/* A worker: one event loop with its clients, batcher and servers, wired together. It runs on a
+ * thread of its own and shares nothing with the others but the bounds.
  *
- *   listener -> ClientSet --submit--> Batcher --take--> Pool -> Server -> Slot
+ *   Acceptor -> ClientSet --submit--> Batcher --take--> Pool -> Server -> Slot
  *                   ^                    |  ^                              |
  *                   +----call_ended------+  +--------answers, failures-----+
  *
@@ -12,20 +13,49 @@
 
 #include "base/counters.h"
 #include "daemon/config.h"
+#include "daemon/mailbox.h"
+#include "net/bounds.h"
+#include "net/client-set.h"
 #include "net/loop.h"
 
 typedef struct Worker Worker;
 
-/* Resolves the servers, opens the listening sockets and starts connecting. `config` is borrowed and
- * outlives the worker. */
-Worker *worker_new(const Config *config, GError **error);
-void worker_free(Worker *worker);
+/* A server of the upstream, after name resolution. */
+typedef struct WorkerServer {
+    char *name;
+    Address address;
+} WorkerServer;
+
+/* All borrowed, and the first and third for the worker's life. */
+typedef struct WorkerParams {
+    const Config *config;
+    const GArray *servers; /* of WorkerServer */
+    Bounds *bounds;
+    void (*on_settled)(void *data); /* draining, every reply owed has been written; called once */
+    void *data;
+} WorkerParams;
+
+Worker *worker_new(const WorkerParams *params, GError **error);
+void worker_free(Worker *worker); /* its thread has ended */
+
+/* From any thread: how to have the rest called on the worker's own. */
+Mailbox *worker_mailbox(Worker *worker);
 
 Loop *worker_loop(Worker *worker);
+ClientSet *worker_clients(Worker *worker);
 const Counters *worker_counters(const Worker *worker);
 
-/* Works until it is drained or stopped. */
+/* Connects to the servers and works until worker_end() or until the loop is stopped. */
 void worker_run(Worker *worker);
 
-/* Stops accepting, finishes the calls that were accepted, at most for drain_timeout, then stops. */
+/* Takes over a connection. */
+void worker_accept(Worker *worker, int fd);
+
+/* Finishes the calls that were accepted; later ones are told so until worker_end(). */
 void worker_drain(Worker *worker);
+
+/* Closes the clients and stops the loop. */
+void worker_end(Worker *worker);
+
+/* The same before all has been answered: the calls that are pending get an error. */
+void worker_give_up(Worker *worker);

@@ -8,10 +8,22 @@
 #include "base/check.h"
 #include "net/client.h"
 
-bool client_set_at_bound(const ClientSet *set)
+bool client_set_at_bound(ClientSet *set)
 {
-    return set->counters->pending_calls >= set->params.max_pending_calls ||
-           set->counters->pending_bytes >= set->params.max_pending_bytes;
+    return !room_has(&set->room, set->counters->pending_calls, set->counters->pending_bytes);
+}
+
+void client_set_publish(ClientSet *set)
+{
+    room_settle(&set->room, set->counters->pending_calls, set->counters->pending_bytes);
+    uint64_t n_gone = set->n_accepted - set->counters->clients;
+    if (n_gone != client_set_n_gone(set))
+        atomic_store_explicit(&set->n_gone, n_gone, memory_order_relaxed);
+}
+
+uint64_t client_set_n_gone(const ClientSet *set)
+{
+    return atomic_load_explicit(&set->n_gone, memory_order_relaxed);
 }
 
 void client_set_flush(ClientSet *set)
@@ -44,8 +56,11 @@ static void resume_clients(void *data)
         list_remove(link);
         client_resume(LIST_OWNER(link, Client, resume_link));
     }
-    if (link == NULL)
+    if (link == NULL) {
+        if (!set->at_bound)
+            room_stop_waiting(&set->room);
         return;
+    }
     set->at_bound = true; /* the others go first next time */
     while ((link = list_last(&due)) != NULL) {
         list_remove(link);
@@ -53,14 +68,20 @@ static void resume_clients(void *data)
     }
 }
 
+void client_set_wake(ClientSet *set)
+{
+    room_woken(&set->room);
+    client_set_publish(set);
+    loop_defer(set->loop, &set->resume);
+}
+
 static void flush_clients(void *data)
 {
     client_set_flush(data);
 }
 
-static void release_clients(void *data)
+static void free_closed(ClientSet *set)
 {
-    ClientSet *set = data;
     ListLink *link;
     while ((link = list_first(&set->closed)) != NULL) {
         Client *client = LIST_OWNER(link, Client, set_link);
@@ -68,6 +89,12 @@ static void release_clients(void *data)
         batcher_forget_caller(set->batcher, &client->caller);
         g_free(client);
     }
+}
+
+static void release_clients(void *data)
+{
+    free_closed(data);
+    client_set_publish(data);
 }
 
 static void close_idle_clients(void *data)
@@ -86,7 +113,8 @@ static void close_idle_clients(void *data)
 }
 
 bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
-                     Counters *counters, LoopTask *dispatch)
+                     Counters *counters, LoopTask *dispatch, Bounds *bounds,
+                     void (*wake)(void *data), void *data)
 {
     *set = (ClientSet){
         .params = *params,
@@ -96,6 +124,7 @@ bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Bat
         .dispatch = dispatch,
     };
     call_cache_init(&set->call_cache);
+    room_init(&set->room, bounds, wake, data);
     list_init(&set->clients);
     list_init(&set->dirty);
     list_init(&set->resuming);
@@ -111,7 +140,7 @@ bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Bat
 
 void client_set_clear(ClientSet *set)
 {
-    release_clients(set);
+    free_closed(set);
     check(list_empty(&set->clients));
     block_cache_clear(&set->call_cache);
     poller_clear(&set->poller);
@@ -121,17 +150,19 @@ void client_set_clear(ClientSet *set)
 void client_set_accept(ClientSet *set, int fd)
 {
     set->counters->clients_total++;
-    if (set->counters->clients >= set->params.max_clients) {
-        set->counters->client_errors[CLIENT_ERROR_MAX_CLIENTS]++;
-        log_limited(&set->log_limit, loop_now(set->loop), LOG_LEVEL_WARNING,
-                    "a client was turned away: max_clients (%u) are connected",
-                    set->params.max_clients);
-        close(fd);
-        return;
-    }
+    set->n_accepted++;
     int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* fails on unix sockets */
     client_new(set, fd);
+}
+
+void client_set_turn_away(ClientSet *set, int fd, uint32_t max_clients)
+{
+    set->counters->clients_total++;
+    set->counters->client_errors[CLIENT_ERROR_MAX_CLIENTS]++;
+    log_limited(&set->log_limit, loop_now(set->loop), LOG_LEVEL_WARNING,
+                "a client was turned away: max_clients (%u) are connected", max_clients);
+    close(fd);
 }
 
 void client_set_drain(ClientSet *set)

@@ -4,18 +4,17 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "batch/batcher.h"
+#include "net/bounds.h"
 #include "net/loop.h"
 #include "net/poller.h"
 #include "wire/frame.h"
 
 typedef struct ClientParams {
-    uint32_t max_clients;
     size_t max_message_size;
     uint32_t max_client_calls;
     size_t max_client_output;
-    uint32_t max_pending_calls;
-    size_t max_pending_bytes;
-    nsec_t idle_timeout; /* 0: never */
+    size_t max_pending_bytes; /* a larger call is refused; the bounds themselves are in Room */
+    nsec_t idle_timeout;      /* 0: never */
 } ClientParams;
 
 /* All clients of a worker. */
@@ -36,24 +35,42 @@ typedef struct ClientSet {
     LoopTask flush, resume, release;
     LoopTimer idle;
     LogLimit log_limit;
-    bool at_bound; /* of pending calls or bytes: somebody has been paused for it */
-    bool draining; /* calls are answered 'shutting down' */
+    Room room;               /* for pending calls and bytes */
+    uint64_t n_accepted;     /* clients */
+    _Atomic uint64_t n_gone; /* of them, as far as others know: see client_set_publish() */
+    bool at_bound;           /* of pending calls or bytes: somebody has been paused for it */
+    bool draining;           /* calls are answered 'shutting down' */
 } ClientSet;
 
-/* The set is zero-initialised by this; it must not move afterwards. False: the process is out of
- * descriptors; it must be cleared all the same. */
+/* The set is zero-initialised by this; it must not move afterwards. `bounds` are those of all
+ * workers; `wake` is called from any thread, and has the loop's thread call client_set_wake().
+ * False: the process is out of descriptors; it must be cleared all the same. */
 bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
-                     Counters *counters, LoopTask *dispatch);
+                     Counters *counters, LoopTask *dispatch, Bounds *bounds,
+                     void (*wake)(void *data), void *data);
 void client_set_clear(ClientSet *set); /* every client must be gone */
 
-/* Takes over a connection; closes it at once when there are too many. */
+/* Takes over a connection. */
 void client_set_accept(ClientSet *set, int fd);
+
+/* Closes a connection that is one too many, and counts it. */
+void client_set_turn_away(ClientSet *set, int fd, uint32_t max_clients);
+
+/* At the end of a turn: says how many clients have gone and how much is pending, to whoever shares
+ * the limits. */
+void client_set_publish(ClientSet *set);
+
+/* How many of the clients that it was given have gone. From any thread. */
+uint64_t client_set_n_gone(const ClientSet *set);
+
+/* Another worker has given back what this one waits for, or wants what is unused here. */
+void client_set_wake(ClientSet *set);
 
 /* Takes over an ended call: BatcherOps.call_ended. */
 void client_set_deliver(ClientSet *set, Call *call);
 
 /* Whether as many calls or bytes are pending as may be: no client is read then. */
-bool client_set_at_bound(const ClientSet *set);
+bool client_set_at_bound(ClientSet *set);
 
 /* Writes what has been delivered. To be called before the bytes that replies borrow change. */
 void client_set_flush(ClientSet *set);

@@ -27,6 +27,8 @@ CONF = Path(__file__).resolve().parents[2] / "conf" / "thrift-batchd.ini"
 
 # A sanitized daemon is slower and larger by factors: only such limits are widened.
 SANITIZED = "SANITIZER_REPORTS" in os.environ
+# How many workers a daemon has whose test does not say.
+WORKERS = int(os.environ.get("BATCHD_WORKERS", "1"))
 PATIENCE = 20  # seconds for what happens at once unless something is broken
 
 SANITIZER_WORDS = re.compile(r"(Address|Leak|UndefinedBehavior|Thread)Sanitizer|runtime error:")
@@ -201,7 +203,8 @@ class Upstream(Process):
 def ini(upstreams, sections):
     """The text of a configuration. Sections by keyword; `method` maps names to their keys."""
     settings = {
-        "daemon": {"listen": "127.0.0.1:0", "drain_timeout": "3s", "log_level": "info"},
+        "daemon": {"listen": "127.0.0.1:0", "drain_timeout": "3s", "log_level": "info",
+                   "workers": WORKERS},
         "upstream": {"servers": ", ".join(upstreams)},
     }
     for section, keys in sections.items():

@@ -39,6 +39,17 @@ Test(log, passes_what_is_at_the_threshold_or_above)
     cr_assert_str_eq(lines, "five");
 }
 
+Test(log, begins_with_the_name_of_its_thread)
+{
+    start(LOG_LEVEL_INFO);
+    log_set_origin("worker 2");
+    log_info("%s", "one");
+    cr_assert_str_eq(lines, "worker 2: one");
+    log_set_origin(NULL);
+    log_info("two");
+    cr_assert_str_eq(lines, "two");
+}
+
 Test(log, without_a_sink_drops_everything)
 {
     log_error("nobody listens");

@@ -239,7 +239,6 @@ Test(config, names_what_has_no_effect)
                           "[daemon]\n"
                           "workers = 2\n" SERVERS "resolve_interval = 30s\n",
                           "t.ini:2: [admin] http: accepted, but has no effect in this version\n"
-                          "t.ini:4: [daemon] workers: accepted, but has no effect in this version\n"
                           "t.ini:7: [upstream] resolve_interval: accepted, but has no effect in "
                           "this version");
     expect_without_effect(SERVERS "passthrough_connections = 2\n[batch]\n"

@@ -1,0 +1,17 @@
+/* The listening sockets, and which worker gets a new client: the one that has the fewest, so that
+ * all stay evenly loaded whoever comes and goes. (With SO_REUSEPORT the kernel chooses by a hash:
+ * few connections spread unevenly, unix sockets do not spread, and what is queued at a listener
+ * that closes is lost.) Belongs to the main thread. */
+#pragma once
+
+#include <glib.h>
+
+#include "daemon/config.h"
+#include "daemon/worker.h"
+
+typedef struct Acceptor Acceptor;
+
+/* Opens the sockets on the loop of the first of `workers`, whose thread is the main thread. Both
+ * are borrowed. */
+Acceptor *acceptor_new(const Config *config, GPtrArray *workers, GError **error);
+void acceptor_free(Acceptor *acceptor); /* stops listening */

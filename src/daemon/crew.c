@@ -1,0 +1,294 @@
+#include "daemon/crew.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "daemon/acceptor.h"
+#include "daemon/worker.h"
+
+/* The thread of a worker other than the first. */
+typedef struct Thread {
+    Worker *worker;
+    pthread_t id;
+    char name[24]; /* pthread_setname_np(3) takes 15 characters */
+} Thread;
+
+struct Crew {
+    const Config *config;
+    GArray *servers; /* of WorkerServer */
+    Bounds *bounds;
+    GPtrArray *workers; /* of Worker */
+    Thread *threads;    /* of all workers but the first */
+    guint n_threads;    /* started */
+    Acceptor *acceptor; /* NULL once draining */
+    LoopTimer drain;
+    guint n_settled;
+    bool ending; /* the workers have been asked to */
+};
+
+static Worker *worker_at(const Crew *crew, guint i)
+{
+    return g_ptr_array_index(crew->workers, i);
+}
+
+/* Asking the workers */
+
+static void read_drain_letter(void *data, int value)
+{
+    (void)value;
+    worker_drain(data);
+}
+
+static void read_end_letter(void *data, int value)
+{
+    (void)value;
+    worker_end(data);
+}
+
+static void read_give_up_letter(void *data, int value)
+{
+    (void)value;
+    worker_give_up(data);
+}
+
+static void read_stop_letter(void *data, int value)
+{
+    (void)value;
+    loop_stop(worker_loop(data));
+}
+
+/* The first comes last: it stops the main loop. */
+static void ask_all(Crew *crew, MailboxRun *run)
+{
+    for (guint i = crew->workers->len - 1; i > 0; i--)
+        mailbox_post(worker_mailbox(worker_at(crew, i)), run, worker_at(crew, i), 0);
+    run(worker_at(crew, 0), 0);
+}
+
+static void end_all(Crew *crew, MailboxRun *how)
+{
+    if (crew->ending)
+        return;
+    crew->ending = true;
+    ask_all(crew, how);
+}
+
+static void on_drain_timeout(void *data)
+{
+    end_all(data, read_give_up_letter);
+}
+
+static void count_settled(void *data, int value)
+{
+    (void)value;
+    Crew *crew = data;
+    crew->n_settled++;
+    if (crew->n_settled == crew->workers->len)
+        end_all(crew, read_end_letter);
+}
+
+/* On the thread of any worker. */
+static void on_settled(void *data)
+{
+    Crew *crew = data;
+    mailbox_post(worker_mailbox(worker_at(crew, 0)), count_settled, crew, 0);
+}
+
+void crew_drain(Crew *crew)
+{
+    /* First those who may still read calls, then the sockets: who sees that nobody listens any
+     * more finds everybody draining. A client on its way to a worker comes before the letter. */
+    ask_all(crew, read_drain_letter);
+    g_clear_pointer(&crew->acceptor, acceptor_free);
+    nsec_t timeout = crew->config->daemon.drain_timeout;
+    if (timeout == 0)
+        on_drain_timeout(crew);
+    else
+        loop_timer_set(&crew->drain, loop_now(crew_loop(crew)) + timeout);
+}
+
+void crew_stop(Crew *crew)
+{
+    ask_all(crew, read_stop_letter);
+}
+
+/* Threads */
+
+static void *thread_main(void *argument)
+{
+    Thread *thread = argument;
+    log_set_origin(thread->name);
+    worker_run(thread->worker);
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static bool start_thread(Thread *thread, GError **error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    check(pthread_sigmask(SIG_SETMASK, &all, &before) == 0);
+    int code = pthread_create(&thread->id, NULL, thread_main, thread);
+    check(pthread_sigmask(SIG_SETMASK, &before, NULL) == 0);
+    if (code != 0) {
+        g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(code), "cannot start %s: %s",
+                    thread->name, g_strerror(code));
+        return false;
+    }
+    pthread_setname_np(thread->id, thread->name);
+    return true;
+}
+
+static bool start_threads(Crew *crew, GError **error)
+{
+    crew->threads = g_new0(Thread, crew->workers->len - 1);
+    for (guint i = 1; i < crew->workers->len; i++) {
+        Thread *thread = &crew->threads[i - 1];
+        thread->worker = worker_at(crew, i);
+        snprintf(thread->name, sizeof thread->name, "worker %u", i + 1);
+        if (!start_thread(thread, error))
+            return false;
+        crew->n_threads++;
+    }
+    return true;
+}
+
+/* They have been asked to end. */
+static void join_threads(Crew *crew)
+{
+    for (; crew->n_threads > 0; crew->n_threads--)
+        check(pthread_join(crew->threads[crew->n_threads - 1].id, NULL) == 0);
+}
+
+/* Setting up */
+
+static void add_server(GArray *servers, char *name, const Address *address)
+{
+    WorkerServer server = {.name = name, .address = *address};
+    g_array_append_val(servers, server);
+}
+
+static void add_addresses(GArray *servers, const AddressName *name, const GArray *addresses)
+{
+    for (guint i = 0; i < addresses->len; i++) {
+        const Address *address = &g_array_index(addresses, Address, i);
+        if (addresses->len == 1) {
+            add_server(servers, g_strdup(name->text), address);
+            continue;
+        }
+        char text[ADDRESS_TEXT_SIZE];
+        address_format(&address->sockaddr, address->len, text);
+        add_server(servers, g_strdup_printf("%s/%s", name->text, text), address);
+    }
+}
+
+static bool resolve_servers(Crew *crew, GError **error)
+{
+    const GArray *names = crew->config->upstream.servers;
+    for (guint i = 0; i < names->len; i++) {
+        const AddressName *name = &g_array_index(names, AddressName, i);
+        g_autoptr(GArray) addresses = address_resolve(name, error);
+        if (addresses == NULL)
+            return false;
+        add_addresses(crew->servers, name, addresses);
+    }
+    return true;
+}
+
+static bool add_workers(Crew *crew, GError **error)
+{
+    WorkerParams params = {
+        .config = crew->config,
+        .servers = crew->servers,
+        .bounds = crew->bounds,
+        .on_settled = on_settled,
+        .data = crew,
+    };
+    for (uint32_t i = 0; i < crew->config->daemon.workers; i++) {
+        Worker *worker = worker_new(&params, error);
+        if (worker == NULL)
+            return false;
+        g_ptr_array_add(crew->workers, worker);
+    }
+    loop_timer_init(&crew->drain, crew_loop(crew), on_drain_timeout, crew);
+    return true;
+}
+
+static bool set_up(Crew *crew, GError **error)
+{
+    if (!resolve_servers(crew, error) || !add_workers(crew, error))
+        return false;
+    crew->acceptor = acceptor_new(crew->config, crew->workers, error);
+    return crew->acceptor != NULL && start_threads(crew, error);
+}
+
+static void clear_server(gpointer server)
+{
+    g_free(((WorkerServer *)server)->name);
+}
+
+static void free_worker(gpointer worker)
+{
+    worker_free(worker);
+}
+
+Crew *crew_new(const Config *config, GError **error)
+{
+    const uint64_t max[BOUNDS] = {
+        [BOUND_CALLS] = config->upstream.max_pending_calls,
+        [BOUND_BYTES] = config->upstream.max_pending_bytes,
+    };
+    Crew *crew = g_new0(Crew, 1);
+    crew->config = config;
+    crew->servers = g_array_new(FALSE, FALSE, sizeof(WorkerServer));
+    g_array_set_clear_func(crew->servers, clear_server);
+    crew->bounds = bounds_new(config->daemon.workers, max);
+    crew->workers = g_ptr_array_new_with_free_func(free_worker);
+    if (!set_up(crew, error)) {
+        crew_free(crew);
+        return NULL;
+    }
+    return crew;
+}
+
+void crew_free(Crew *crew)
+{
+    if (crew == NULL)
+        return;
+    if (crew->n_threads > 0) { /* not all could be started */
+        crew_stop(crew);
+        join_threads(crew);
+    }
+    acceptor_free(crew->acceptor);
+    if (crew->drain.loop != NULL)
+        loop_timer_clear(&crew->drain);
+    g_ptr_array_unref(crew->workers);
+    g_free(crew->threads);
+    bounds_free(crew->bounds);
+    g_array_unref(crew->servers);
+    g_free(crew);
+}
+
+Loop *crew_loop(Crew *crew)
+{
+    return worker_loop(worker_at(crew, 0));
+}
+
+void crew_run(Crew *crew)
+{
+    worker_run(worker_at(crew, 0));
+    join_threads(crew);
+}
+
+guint crew_size(const Crew *crew)
+{
+    return crew->workers->len;
+}
+
+const Counters *crew_counters(const Crew *crew, guint worker)
+{
+    return worker_counters(worker_at(crew, worker));
+}

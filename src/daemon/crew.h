@@ -1,0 +1,43 @@
+/* The crew: all workers, their threads, and the acceptor that gives them clients.
+ *
+ *   main thread   signals --> Crew      Acceptor      worker 1
+ *                              |           |             ^
+ *                   drain, end |   clients |             | settled
+ *                              v           v             |
+ *                             Mailbox of each worker   Mailbox of worker 1
+ *                                       |                ^
+ *   other threads                   worker 2, 3 ...  ----+
+ *
+ * The first worker runs on the main thread, so that a daemon with one worker has one thread. What
+ * the crew asks of it happens at once; what it asks of the others goes through their mailboxes. */
+#pragma once
+
+#include <glib.h>
+
+#include "base/counters.h"
+#include "daemon/config.h"
+#include "net/loop.h"
+
+typedef struct Crew Crew;
+
+/* Resolves the servers, opens the listening sockets and starts the threads; all of them wait for
+ * crew_run() to have clients. `config` is borrowed and outlives the crew. */
+Crew *crew_new(const Config *config, GError **error);
+void crew_free(Crew *crew);
+
+/* The main thread's. */
+Loop *crew_loop(Crew *crew);
+
+/* Works until it is drained or stopped. */
+void crew_run(Crew *crew);
+
+/* Stops accepting, finishes the calls that were accepted, at most for drain_timeout, then stops. */
+void crew_drain(Crew *crew);
+
+/* Stops at once. */
+void crew_stop(Crew *crew);
+
+guint crew_size(const Crew *crew);
+
+/* What one of them has counted. Not while the crew runs. */
+const Counters *crew_counters(const Crew *crew, guint worker);
