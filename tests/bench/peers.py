@@ -193,8 +193,8 @@ class Setup:
 
 def load(peer, cpu=LOAD, **options):
     """Runs bench-load, and returns what it has found."""
-    arguments = [harness.program("BENCH_LOAD"), "--connect", peer.address, "--account", peer.pid]
-    for name, value in options.items():
+    arguments = [harness.program("BENCH_LOAD"), "--connect", peer.address]
+    for name, value in ({"account": peer.pid} | options).items():
         arguments += ["--" + name.replace("_", "-")] + ([] if value is True else [value])
     done = subprocess.run(
         on(cpu, *arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
