@@ -81,7 +81,8 @@ def main():
     table(ledger, "memory", measure(options, ledger, "memory"), GOALS)
     print("\nWith a store (information only):", flush=True)
     table(ledger, "store", measure(options, ledger, "store", *STORE), {})
-    print(f"\n{ledger.right:,} replies right, {ledger.wrong} wrong, {ledger.missing} missing")
+    others = statistics.median(load["result"]["others"] for load in ledger.loads)
+    print(f"\nOthers took {others:.0%} of the processors meanwhile.\n{ledger.right:,} replies right, {ledger.wrong} wrong, {ledger.missing} missing")
     for problem in ledger.problems:
         print(f"PROBLEM: {problem}")
     missed = any(line.verdict == "MISSED" for line in ledger.lines)
