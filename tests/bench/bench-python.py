@@ -8,7 +8,7 @@ compares every byte of every reply. The server is a TThreadedServer as in the tu
 memory, so messages are all its work. Nothing is pinned, as nobody pins such a server; --pinned gives
 the server one processor, and the daemon and the load the other.
 
-Ratios are of rounds: each has run all three one after another. A second table, for information: the
+"server us/call" is the server's processor time, of all its threads. Ratios are of rounds: each has run all three one after another. A second table, for information: the
 service looks users up in a store, whose queries take 2 ms (slept), the same for one id or a list, at
 most 5 at once; the adapter has 64 threads.
 
@@ -16,11 +16,12 @@ Exit status 1: a reply was wrong or missing, or a goal was missed in memory.
 """
 
 import argparse
+import statistics
 import sys
 import tempfile
 
 import peers
-from ledger import Ledger, number, ratios, throughput
+from ledger import Ledger, cpu_per_call, number, ratios, throughput
 
 GOALS = {"native": 5, "envelope": 2}
 METHODS = {
@@ -40,7 +41,7 @@ def measure(options, ledger, label, *server_options):
         ways = [peers.Direct(upstream)] + [
             setup.daemon(upstream, cpu=options.other_cpus, name=way, method=method)
             for way, method in METHODS.items()]
-        settings = {"connections": options.clients, "method": "getUser",
+        settings = {"connections": options.clients, "method": "getUser", "account": upstream.pid,
                     "seconds": options.seconds, "warm_up": options.seconds / 4}
         for _ in range(options.rounds):
             for way in ways:
@@ -51,13 +52,14 @@ def measure(options, ledger, label, *server_options):
 
 
 def table(ledger, label, results, goals):
-    print(f"{'':12}{'calls/s':>10}{'ratio':>8}{'min - max':>16}  goal")
+    print(f"{'':12}{'calls/s':>10}{'server us/call':>16}{'ratio':>8}{'min - max':>16}  goal")
     for way, of_way in results.items():
-        speeds = sorted(throughput(result) for result in of_way)
+        speed = statistics.median(map(throughput, of_way))
+        server = statistics.median(map(cpu_per_call, of_way)) / 1000
         line = ledger.line(label, way, ratios(throughput, of_way, results["direct"]),
                            goals.get(way), at_least=True)
         span = f"{number(min(line.values))} - {number(max(line.values))}"
-        print(f"{way:12}{speeds[len(speeds) // 2]:10,.0f}{line.value:7.2f}x{span:>16}  "
+        print(f"{way:12}{speed:10,.0f}{server:16.1f}{line.value:7.2f}x{span:>16}  "
               f"{line.goal} {line.verdict}", flush=True)
 
 
@@ -79,7 +81,8 @@ def main():
     table(ledger, "memory", measure(options, ledger, "memory"), GOALS)
     print("\nWith a store (information only):", flush=True)
     table(ledger, "store", measure(options, ledger, "store", *STORE), {})
-    print(f"\n{ledger.right:,} replies right, {ledger.wrong} wrong, {ledger.missing} missing")
+    others = statistics.median(load["result"]["others"] for load in ledger.loads)
+    print(f"\nOthers took {others:.0%} of the processors meanwhile.\n{ledger.right:,} replies right, {ledger.wrong} wrong, {ledger.missing} missing")
     for problem in ledger.problems:
         print(f"PROBLEM: {problem}")
     missed = any(line.verdict == "MISSED" for line in ledger.lines)

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import os
 import platform
-import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,6 +15,7 @@ from pathlib import Path
 import peers
 import pictures
 from ledger import Ledger, print_head
+from machine import DISTURBED, Watch
 from rows import ROWS, Bench
 
 DESCRIPTION = """\
@@ -59,20 +60,13 @@ def machine():
             "measured_on": peers.MEASURED, "load_on": peers.LOAD}
 
 
-def busy_seconds():
-    """Processor time of the whole machine, and what of it is not this benchmark's, whose processes
-    have to have ended. Stolen time is somebody else's too."""
-    user, nice, system, _, _, irq, softirq, steal = map(
-        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
-    total = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
-    own = sum(sum(resource.getrusage(whose)[:2])
-              for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return total, total - own
-
-
-def others_share(before, after, seconds):
-    """Of all processors' time."""
-    return (after[1] - before[1]) / (seconds * os.cpu_count())
+def disturbed_rows(loads):
+    """Row and share of those in whose loads others had much of the machine; the median counts."""
+    shares = {}
+    for load in loads:
+        shares.setdefault(load["row"], []).append(load["result"]["others"])
+    medians = {row: statistics.median(of_row) for row, of_row in shares.items()}
+    return {row: share for row, share in medians.items() if share > DISTURBED}
 
 
 def report(options, ledger, bench, seconds, others):
@@ -89,6 +83,10 @@ def report(options, ledger, bench, seconds, others):
           f"{ledger.right:,} replies right, {ledger.wrong} wrong, {ledger.missing} missing; "
           f"{seconds:.0f} s. Others took {others:.0%} of the processors meanwhile.")
     print(f"{options.out}: results.json {' '.join(drawn)}")
+    disturbed = disturbed_rows(ledger.loads)
+    if disturbed:
+        print("Disturbed, by so much of all processors' time: " + ", ".join(
+            f"{row} {share:.0%}" for row, share in disturbed.items()))
     for problem in ledger.problems:
         print(f"PROBLEM: {problem}")
 
@@ -96,7 +94,7 @@ def report(options, ledger, bench, seconds, others):
 def main():
     options = arguments()
     ledger = Ledger()
-    began, busy = time.monotonic(), busy_seconds()
+    began, watch = time.monotonic(), Watch()
     peers.harness.allow_many_descriptors()
     print(f"What is measured runs on CPU {peers.MEASURED}, the load and the upstream on CPU "
           f"{peers.LOAD}. Median of {options.rounds} interleaved rounds, {options.seconds:g} s a "
@@ -109,8 +107,7 @@ def main():
                 ROWS[name](bench)
         finally:
             bench.end()
-            seconds = time.monotonic() - began
-            report(options, ledger, bench, seconds, others_share(busy, busy_seconds(), seconds))
+            report(options, ledger, bench, time.monotonic() - began, watch.others())
     return 0 if ledger.good else 1
 
 

@@ -7,7 +7,7 @@
 enum {
     LATENCY_BITS = 7,
     LATENCY_STEPS = 1 << LATENCY_BITS,
-    LATENCY_BUCKETS = LATENCY_STEPS * (64 - LATENCY_BITS),
+    LATENCY_BUCKETS = LATENCY_STEPS * (65 - LATENCY_BITS),
 };
 
 typedef struct Latency {

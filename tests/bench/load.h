@@ -27,11 +27,10 @@ typedef struct Load {
     Talk talk;
     Client *clients;
     LoadPhase phase;
-    uint64_t begun, right, wrong; /* calls, of all phases */
-    uint64_t begun_measured;      /* calls begun, and answered rightly, while measuring */
-    uint64_t right_measured;
-    uint64_t unsent; /* open loop: calls whose time had come and that found no client free */
-    uint64_t greeted;
+    uint64_t begun, right, wrong;            /* calls, of all phases */
+    uint64_t begun_measured, right_measured; /* of those, while measuring */
+    uint64_t unsent;  /* open loop: calls whose time had come and that found no client free */
+    uint64_t greeted; /* clients */
     nsec_t greeting_time, begin, end; /* begin and end of measuring */
     uint64_t cpu_ns;                  /* of the process that is accounted, while measuring */
     Latency latency;

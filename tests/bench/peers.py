@@ -16,12 +16,14 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
 
 import harness  # pylint: disable=wrong-import-position
+import machine  # pylint: disable=wrong-import-position
 
 # The first is for what is measured. One processor has to do for both where there is no other.
 CPUS = sorted(os.sched_getaffinity(0), reverse=True)
 MEASURED, LOAD = CPUS[0], CPUS[-1]
 
 MOST_CONNECTIONS = 9500  # a proxy needs two descriptors for each
+RUNNING = []  # pids
 LOAD_TIMEOUT = 60  # seconds beyond what a load is to take
 
 HAPROXY = """\
@@ -72,7 +74,7 @@ class Peer:
         return self.process.pid
 
     def private_bytes(self):
-        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        text = Path(f"/proc/{self.pid}/smaps_rollup").read_text(encoding="ascii")
         return 1024 * sum(int(kib) for kib in re.findall(r"Private_\w+:\s+(\d+) kB", text))
 
 
@@ -116,11 +118,13 @@ class Setup:
 
     def end(self, process):
         self._started.remove(process)
+        RUNNING.remove(process.pid)
         process.kill()
 
     def start(self, command, **options):
         process = harness.Process(command, **options)
         self._started.append(process)
+        RUNNING.append(process.pid)
         return process
 
     def _file(self, suffix, text):
@@ -192,9 +196,10 @@ class Setup:
 
 
 def load(peer, cpu=LOAD, **options):
-    """Runs bench-load, and returns what it has found."""
-    arguments = [harness.program("BENCH_LOAD"), "--connect", peer.address, "--account", peer.pid]
-    for name, value in options.items():
+    """Runs bench-load, and returns what it has found, and what others took of the machine."""
+    watch = machine.Watch(RUNNING)
+    arguments = [harness.program("BENCH_LOAD"), "--connect", peer.address]
+    for name, value in ({"account": peer.pid} | options).items():
         arguments += ["--" + name.replace("_", "-")] + ([] if value is True else [value])
     done = subprocess.run(
         on(cpu, *arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -202,4 +207,4 @@ def load(peer, cpu=LOAD, **options):
         timeout=LOAD_TIMEOUT + options.get("seconds", 1) + options.get("patience", 0))
     if not done.stdout:
         raise RuntimeError(f"bench-load said nothing: {done.stderr}")
-    return json.loads(done.stdout) | {"problem": done.stderr.strip()}
+    return json.loads(done.stdout) | {"problem": done.stderr.strip(), "others": watch.others()}

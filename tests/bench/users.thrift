@@ -1,4 +1,5 @@
-/* What bench-python.py calls: one lookup, and the batch method that such a service tends to have. */
+/* What python_upstream.py serves: one lookup, and the batch method that such a service tends to
+ * have. */
 
 namespace py bench_users
 

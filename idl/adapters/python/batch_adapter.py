@@ -37,6 +37,7 @@ import logging
 import time
 
 from thrift.protocol.TBase import TBase
+from thrift.protocol.TBinaryProtocol import TBinaryProtocol, TBinaryProtocolAccelerated
 from thrift.protocol.TProtocol import TProtocolException
 from thrift.Thrift import TApplicationException, TMessageType, TProcessor, TType
 from thrift.TMultiplexedProcessor import TMultiplexedProcessor
@@ -130,11 +131,12 @@ class BatchProcessor(TProcessor):
         replies = [None] * len(requests)
 
         def run(positions):
+            pair = self._pair(iprot) if self._keep_nothing(iprot) else None
             for position in positions:
                 request = requests[position]
                 late = (request.timeoutMs is not None and
                         (time.monotonic() - begin) * 1000 >= request.timeoutMs)
-                replies[position] = self._call(request.message, position, late, iprot)
+                replies[position] = self._call(request.message, position, late, iprot, pair)
 
         if self._executor is None:
             run(range(len(requests)))
@@ -147,13 +149,27 @@ class BatchProcessor(TProcessor):
         list(self._executor.map(run, in_order.values()))
         return replies
 
-    def _call(self, message, position, late, iprot):
-        """The reply to one call; None where none is owed."""
+    def _keep_nothing(self, iprot):
+        """The binary protocols keep nothing from one message to the next, so that a pair of
+        them serves for many; making a pair costs as much as a call."""
+        return (self._protocol_factory is None and
+                type(iprot) in (TBinaryProtocol, TBinaryProtocolAccelerated))
+
+    def _pair(self, iprot, message=None):
+        """Protocols to read one call from and to write its reply to."""
         source = self._protocol(iprot, TMemoryBuffer(message))
         source.__class__ = _call_protocol(type(source))
+        return source, self._protocol(iprot, TMemoryBuffer())
+
+    def _call(self, message, position, late, iprot, pair):
+        """The reply to one call; None where none is owed."""
+        if pair is None:
+            source, target = self._pair(iprot, message)
+        else:
+            source, target = pair
+            source.trans, target.trans = TMemoryBuffer(message), TMemoryBuffer()
         source.seen = []
         source.check = functools.partial(self._check, late)
-        target = self._protocol(iprot, TMemoryBuffer())
         try:
             self._inner.process(source, target)
         except Exception as problem:
