@@ -80,3 +80,14 @@ static inline ListLink *list_next(const List *list, const ListLink *link)
 {
     return link->next == &list->head ? NULL : link->next;
 }
+
+/* Moves everything in `from` to `to`, which is initialised by this. */
+static inline void list_take_all(List *from, List *to)
+{
+    list_init(to);
+    if (list_empty(from))
+        return;
+    to->head = from->head;
+    to->head.prev->next = to->head.next->prev = &to->head;
+    list_init(from);
+}

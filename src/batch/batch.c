@@ -4,10 +4,17 @@
 
 #include "base/check.h"
 
-Batch *batch_new(Group *group, nsec_t now)
+enum { BATCHES_KEPT = 64 };
+
+void batch_cache_init(BlockCache *cache)
 {
-    Batch *batch = g_new(Batch, 1);
-    *batch = (Batch){.group = group, .since = now, .state = BATCH_STATE_OPEN};
+    block_cache_init(cache, sizeof(Batch), BATCHES_KEPT);
+}
+
+Batch *batch_new(BlockCache *cache, Group *group, nsec_t now)
+{
+    Batch *batch = block_cache_take(cache);
+    *batch = (Batch){.cache = cache, .group = group, .since = now, .state = BATCH_STATE_OPEN};
     list_link_init(&batch->waiting_link);
     list_init(&batch->calls);
     list_init(&batch->followers);
@@ -28,7 +35,7 @@ void batch_free(Batch *batch)
     group_unref(batch->group);
     buffer_clear(&batch->answers);
     buffer_clear(&batch->follower_answers);
-    g_free(batch);
+    block_cache_give(batch->cache, batch);
 }
 
 void batch_add(Batch *batch, Call *call)

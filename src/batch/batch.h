@@ -36,6 +36,7 @@ void carrier_init(Carrier *carrier);
 void carrier_clear(Carrier *carrier); /* the connection is gone: nobody is bound to it any more */
 
 struct Batch {
+    BlockCache *cache;     /* that the batch came from */
     ListLink waiting_link; /* Batcher.waiting */
     Group *group;
     List calls;       /* Call.batch_link: those that travel, in order of position */
@@ -68,7 +69,10 @@ struct Batch {
     Buffer follower_answers; /* a copy for each follower: delivering changes an answer's bytes */
 };
 
-Batch *batch_new(Group *group, nsec_t now);
+/* Sizes `cache` for batches; it outlives them. */
+void batch_cache_init(BlockCache *cache);
+
+Batch *batch_new(BlockCache *cache, Group *group, nsec_t now);
 void batch_free(Batch *batch); /* it must be empty, and in no list */
 
 /* A batch's length is an i32 on the wire. */

@@ -15,6 +15,7 @@ struct Batcher {
     const BatcherOps *ops;
     void *ops_data;
     Counters *counters;
+    BlockCache batches;
     List waiting;   /* Batch.waiting_link, by `since` */
     List through;   /* Batch.waiting_link: have calls that are to be passed through, as they came */
     List deadlines; /* Call.deadline_link, by `deadline` */

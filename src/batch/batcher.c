@@ -22,6 +22,7 @@ Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const Ba
     };
     batcher->through_group.kind = BATCH_KIND_THROUGH;
     batcher->native_groups = group_table_new();
+    batch_cache_init(&batcher->batches);
     list_init(&batcher->waiting);
     list_init(&batcher->through);
     list_init(&batcher->deadlines);
@@ -35,6 +36,7 @@ void batcher_free(Batcher *batcher)
     check(list_empty(&batcher->waiting) && list_empty(&batcher->through));
     check(list_empty(&batcher->deadlines));
     g_hash_table_unref(batcher->native_groups);
+    block_cache_clear(&batcher->batches);
     g_free(batcher);
 }
 
@@ -121,7 +123,7 @@ static Batch *open_batch(Batcher *batcher, const Call *call, nsec_t now)
     if (group->open != NULL && !fits(batcher, group->open, call))
         seal(group->open, BATCH_REASON_FULL_BYTES);
     if (group->open == NULL) {
-        group->open = batch_new(group, now);
+        group->open = batch_new(&batcher->batches, group, now);
         group->open->gathers = now;
         batcher_insert_waiting(batcher, group->open);
     }

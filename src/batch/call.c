@@ -9,8 +9,10 @@
 #include "wire/varint.h"
 
 enum {
+    STRICT_VERSION_SIZE = 4,
+    NAME_LENGTH_SIZE = 4,
     CALL_BLOCK_SIZE = 512,
-    CALL_BLOCKS_KEPT = 256,
+    CALL_BLOCKS_KEPT = 1024,
 };
 
 void call_cache_init(BlockCache *cache)
@@ -20,7 +22,8 @@ void call_cache_init(BlockCache *cache)
 
 /* Sets what has a value from the beginning, and no more: clearing all of a call would cost as much
  * as the rest of this. */
-static Call *call_alloc(Caller *caller, Form client, const Message *message, size_t request_len)
+static inline Call *call_alloc(Caller *caller, Form client, const Message *message,
+                               size_t request_len)
 {
     size_t size = sizeof(Call) + CALL_ROOM + request_len + CALL_SUFFIX_ROOM;
     BlockCache *cache = size <= CALL_BLOCK_SIZE ? caller->call_cache : NULL;
@@ -49,13 +52,6 @@ static Call *call_alloc(Caller *caller, Form client, const Message *message, siz
     return call;
 }
 
-/* A strict binary message is a request as it stands, from the name's length on. */
-static void copy_strict_request(Call *call, const Message *message)
-{
-    memcpy(call->bytes + CALL_ROOM, message->whole.data + 4, message->whole.len - 4);
-    call->name_at = CALL_ROOM + 4;
-}
-
 static void write_binary_request(Call *call, Bytes name, Bytes body)
 {
     uint8_t *to = call->bytes + CALL_ROOM;
@@ -82,19 +78,33 @@ static Call *call_from(Caller *caller, Form client, Protocol upstream, const Mes
     size_t head = upstream == PROTOCOL_BINARY ? 4 + name_len + 4 : varint_size(name_len) + name_len;
     Call *call = call_alloc(caller, client, message, head + body.len);
     call->arguments_len = body.len;
-    bool as_it_stands = body.len > 0 && body.data == message->body.data;
-    if (as_it_stands && message->strict && upstream == PROTOCOL_BINARY)
-        copy_strict_request(call, message);
-    else if (upstream == PROTOCOL_BINARY)
+    if (upstream == PROTOCOL_BINARY)
         write_binary_request(call, message->name, body);
     else
         write_compact_request(call, message->name, body);
     return call;
 }
 
+/* A strict binary message, for a binary upstream: a request as it stands, from the name's length.
+ */
+static Call *call_from_strict(Caller *caller, Form client, const Message *message)
+{
+    size_t request_len = message->whole.len - STRICT_VERSION_SIZE;
+    Call *call = call_alloc(caller, client, message, request_len);
+    memcpy(call->bytes + CALL_ROOM, message->whole.data + STRICT_VERSION_SIZE, request_len);
+    call->name_at = CALL_ROOM + NAME_LENGTH_SIZE;
+    call->arguments_len = message->body.len;
+    return call;
+}
+
 CallStatus call_new(Caller *caller, Form client, Form upstream, const Message *message,
                     size_t max_size, nsec_t now, Call **ret)
 {
+    if (message->strict && client.protocol == upstream.protocol) {
+        *ret = call_from_strict(caller, client, message);
+        (*ret)->arrived = now;
+        return CALL_OK;
+    }
     Buffer transcoded = {0};
     Bytes body = message->body;
     if (client.protocol != upstream.protocol) {

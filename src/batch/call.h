@@ -25,7 +25,7 @@
 #include "batch/caller.h"
 #include "wire/thrift.h"
 
-typedef enum CallState {
+typedef enum __attribute__((packed)) CallState {
     CALL_STATE_NEW,
     CALL_STATE_HELD,    /* behind its caller's batch */
     CALL_STATE_WAITING, /* in a batch that is not sent */

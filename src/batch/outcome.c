@@ -6,7 +6,7 @@
 
 enum { ERROR_TEXT_SIZE = 256 };
 
-static void leave_queues(Batcher *batcher, Call *call)
+static inline void leave_queues(Batcher *batcher, Call *call)
 {
     switch (call->state) {
     case CALL_STATE_HELD:
@@ -27,7 +27,7 @@ static void leave_queues(Batcher *batcher, Call *call)
     list_remove(&call->deadline_link);
 }
 
-void batcher_end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t now)
+static inline void end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t now)
 {
     leave_queues(batcher, call);
     call->state = CALL_STATE_ENDED;
@@ -42,6 +42,11 @@ void batcher_end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t 
     counters->pending_bytes -= call_memory(call);
     histogram_record(&counters->call_nsec, nsec_until(call->arrived, now));
     batcher->ops->call_ended(batcher->ops_data, call);
+}
+
+void batcher_end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t now)
+{
+    end_call(batcher, call, outcome, now);
 }
 
 void batcher_fail_call(Batcher *batcher, Call *call, CallOutcome outcome, const char *text,
@@ -117,7 +122,7 @@ static void deliver_answer(Batcher *batcher, Call *call, nsec_t now)
         call->answer.type == MESSAGE_EXCEPTION ? CALL_OUTCOME_EXCEPTION : CALL_OUTCOME_OK;
     if (call->answer.len <= params->max_message_size &&
         call_set_answer(call, params->upstream.protocol, params->max_message_size)) {
-        batcher_end_call(batcher, call, outcome, now);
+        end_call(batcher, call, outcome, now);
         return;
     }
     char text[ERROR_TEXT_SIZE];

@@ -52,7 +52,7 @@ void through_add(Batcher *batcher, Call *call, nsec_t now)
     Caller *caller = call->caller;
     Batch *batch = caller->batch;
     if (batch == NULL) {
-        batch = batch_new(&batcher->through_group, now);
+        batch = batch_new(&batcher->batches, &batcher->through_group, now);
         if (batcher_is_strict(batcher))
             batcher_enter_batch(caller, batch);
     }

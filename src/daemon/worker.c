@@ -60,14 +60,21 @@ static bool is_settled(const Worker *worker)
     return worker->counters.pending_calls == 0 && client_set_settled(&worker->clients);
 }
 
+/* One that is not needed any more stays set: it will be soon again, and fires in vain at worst. */
+static void set_timer(LoopTimer *timer, nsec_t at)
+{
+    if (at != NSEC_NEVER)
+        loop_timer_set(timer, at);
+}
+
 static void dispatch(void *data)
 {
     Worker *worker = data;
     nsec_t now = loop_now(worker->loop);
     pool_dispatch(&worker->pool, now);
     client_set_flush(&worker->clients);
-    loop_timer_set(&worker->window, batcher_next_window(worker->batcher, now));
-    loop_timer_set(&worker->deadline, batcher_next_deadline(worker->batcher));
+    set_timer(&worker->window, batcher_next_window(worker->batcher, now));
+    set_timer(&worker->deadline, batcher_next_deadline(worker->batcher));
     client_set_publish(&worker->clients);
     if (worker->draining && !worker->settled && is_settled(worker)) {
         worker->settled = true;

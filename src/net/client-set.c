@@ -8,11 +8,6 @@
 #include "base/check.h"
 #include "net/client.h"
 
-bool client_set_at_bound(ClientSet *set)
-{
-    return !room_has(&set->room, set->counters->pending_calls, set->counters->pending_bytes);
-}
-
 void client_set_publish(ClientSet *set)
 {
     room_settle(&set->room, set->counters->pending_calls, set->counters->pending_bytes);
@@ -26,7 +21,7 @@ uint64_t client_set_n_gone(const ClientSet *set)
     return atomic_load_explicit(&set->n_gone, memory_order_relaxed);
 }
 
-void client_set_flush(ClientSet *set)
+void client_set_write(ClientSet *set)
 {
     ListLink *link;
     while ((link = list_first(&set->dirty)) != NULL) {
@@ -35,22 +30,12 @@ void client_set_flush(ClientSet *set)
     }
 }
 
-static void move_all(List *from, List *to)
-{
-    list_init(to);
-    ListLink *link;
-    while ((link = list_first(from)) != NULL) {
-        list_remove(link);
-        list_append(to, link);
-    }
-}
-
 static void resume_clients(void *data)
 {
     ClientSet *set = data;
     set->at_bound = false;
     List due;
-    move_all(&set->resuming, &due);
+    list_take_all(&set->resuming, &due);
     ListLink *link;
     while ((link = list_first(&due)) != NULL && !client_set_at_bound(set)) {
         list_remove(link);

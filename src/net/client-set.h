@@ -70,10 +70,19 @@ void client_set_wake(ClientSet *set);
 void client_set_deliver(ClientSet *set, Call *call);
 
 /* Whether as many calls or bytes are pending as may be: no client is read then. */
-bool client_set_at_bound(ClientSet *set);
+static inline bool client_set_at_bound(ClientSet *set)
+{
+    return !room_has(&set->room, set->counters->pending_calls, set->counters->pending_bytes);
+}
 
 /* Writes what has been delivered. To be called before the bytes that replies borrow change. */
-void client_set_flush(ClientSet *set);
+void client_set_write(ClientSet *set);
+
+static inline void client_set_flush(ClientSet *set)
+{
+    if (!list_empty(&set->dirty)) /* most replies are written when they are delivered */
+        client_set_write(set);
+}
 
 /* From now on calls are answered 'shutting down' and ONEWAYs are dropped. */
 void client_set_drain(ClientSet *set);

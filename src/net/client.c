@@ -500,9 +500,7 @@ static void reject(Client *client, FrameStatus status, Bytes window, const Messa
 
 static bool takes_messages(Client *client)
 {
-    bool reads = client->state == CLIENT_STATE_OPEN || client->state == CLIENT_STATE_PAUSED ||
-                 client->state == CLIENT_STATE_LEAVING;
-    return reads && may_take(client);
+    return client->state < CLIENT_STATE_CLOSING && may_take(client);
 }
 
 /* Takes the messages at the start of `bytes`, as many as may be taken, and returns their size. */
@@ -518,7 +516,7 @@ static size_t take_messages(Client *client, FrameReader *reader, Bytes bytes)
         Bytes window = {bytes.data + done, bytes.len - done};
         Message message = {0};
         size_t taken;
-        FrameStatus status = frame_reader_next(reader, window, &message, &taken);
+        FrameStatus status = frame_reader_take(reader, window, &message, &taken);
         if (status == FRAME_MORE)
             break;
         client->form = reader->form;

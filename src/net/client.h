@@ -21,7 +21,7 @@
 #include "net/loop.h"
 #include "wire/frame.h"
 
-typedef enum ClientState {
+typedef enum __attribute__((packed)) ClientState {
     CLIENT_STATE_OPEN,
     CLIENT_STATE_PAUSED,  /* not read, but its leaving is noticed */
     CLIENT_STATE_LEAVING, /* the peer left while paused: its ONEWAYs are still read */

@@ -58,22 +58,11 @@ void loop_free(Loop *loop)
     g_free(loop);
 }
 
-/* Takes the whole list over. */
-static void move_all(List *from, List *to)
-{
-    list_init(to);
-    ListLink *link;
-    while ((link = list_first(from)) != NULL) {
-        list_remove(link);
-        list_append(to, link);
-    }
-}
-
 /* Those deferred meanwhile run in the next turn. */
 static void run_tasks(Loop *loop)
 {
     List due;
-    move_all(&loop->tasks, &due);
+    list_take_all(&loop->tasks, &due);
     ListLink *link;
     while ((link = list_first(&due)) != NULL) {
         LoopTask *task = LIST_OWNER(link, LoopTask, link);

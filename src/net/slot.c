@@ -15,7 +15,11 @@
 #include "net/pool.h"
 #include "net/server.h"
 
-enum { WHY_SIZE = 320, TEXT_SIZE = 2 * WHY_SIZE };
+enum {
+    WHY_SIZE = 320,
+    TEXT_SIZE = 2 * WHY_SIZE,
+    PARTIAL_KEPT = 1024 * 1024, /* memory that a slot keeps between long answers */
+};
 
 static const char *state_name(SlotState state)
 {
@@ -613,7 +617,7 @@ static size_t take_answers(Slot *slot, Bytes bytes)
         Message message = {0};
         size_t taken;
         Bytes window = {bytes.data + done, bytes.len - done};
-        FrameStatus status = frame_reader_next(&slot->reader, window, &message, &taken);
+        FrameStatus status = frame_reader_take(&slot->reader, window, &message, &taken);
         if (status == FRAME_MORE)
             break;
         if (status != FRAME_MESSAGE) {
@@ -628,38 +632,56 @@ static size_t take_answers(Slot *slot, Bytes bytes)
     return done;
 }
 
-static void take_bytes(Slot *slot, Bytes bytes)
+/* Takes the answers in `bytes`, whose replies are written before the bytes change. */
+static size_t take_and_write(Slot *slot, Bytes bytes)
 {
     Pool *pool = slot->server->pool;
-    bool kept = slot->partial.len > 0;
-    if (kept) {
-        buffer_append(&slot->partial, bytes.data, bytes.len);
-        bytes = (Bytes){slot->partial.data, slot->partial.len};
-    }
     size_t done = take_answers(slot, bytes);
     pool->on_answers(pool->data);
+    return done;
+}
+
+/* The rest of an answer that is cut short is read to its place. What it claims to be is no reason
+ * to allocate: the room at most doubles. */
+static ssize_t read_on(Slot *slot)
+{
+    Buffer *partial = &slot->partial;
+    size_t wanted = frame_reader_wanted(&slot->reader), room = partial->len;
+    if (wanted > partial->len)
+        room = MIN(room, wanted - partial->len);
+    room = MAX(room, (size_t)LOOP_READ_SIZE);
+    ssize_t len = recv(slot->fd, buffer_reserve(partial, room), room, 0);
+    if (len <= 0)
+        return len;
+    partial->len += (size_t)len;
+    size_t done = take_and_write(slot, (Bytes){partial->data, partial->len});
     if (slot->state == SLOT_STATE_CLOSED)
-        return;
-    if (!kept)
-        buffer_append(&slot->partial, bytes.data + done, bytes.len - done);
-    else
-        buffer_drop(&slot->partial, done);
-    if (slot->partial.len == 0)
-        buffer_clear(&slot->partial);
+        return len;
+    buffer_drop(partial, done);
+    if (partial->len == 0 && partial->cap > PARTIAL_KEPT)
+        buffer_clear(partial);
+    return len;
+}
+
+static ssize_t read_new(Slot *slot)
+{
+    Loop *loop = slot->server->pool->loop;
+    ssize_t len = recv(slot->fd, loop->read_buffer, LOOP_READ_SIZE, 0);
+    if (len <= 0)
+        return len;
+    size_t done = take_and_write(slot, (Bytes){loop->read_buffer, (size_t)len});
+    if (slot->state != SLOT_STATE_CLOSED)
+        buffer_append(&slot->partial, loop->read_buffer + done, (size_t)len - done);
+    return len;
 }
 
 static void read_bytes(Slot *slot)
 {
-    Loop *loop = slot->server->pool->loop;
-    ssize_t len = read(slot->fd, loop->read_buffer, LOOP_READ_SIZE);
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (len < 0)
-        lost(slot, g_strerror(errno));
-    else if (len == 0)
+    ssize_t len = slot->partial.len > 0 ? read_on(slot) : read_new(slot);
+    if (len == 0)
         lost(slot, "it closed the connection");
-    else
-        take_bytes(slot, (Bytes){loop->read_buffer, (size_t)len});
+    else if (len < 0 && errno != EAGAIN && errno != EINTR)
+        lost(slot, g_strerror(errno));
 }
 
 static void on_event(evutil_socket_t fd, short what, void *argument)

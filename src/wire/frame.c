@@ -239,10 +239,6 @@ FrameStatus frame_reader_next(FrameReader *reader, Bytes window, Message *ret, s
 {
     if (window.len == 0)
         return FRAME_MORE;
-    if (frame_take_usual(reader->form, window, reader->max_size, reader->scan_frames, ret)) {
-        *ret_taken = FRAME_HEADER_SIZE + ret->whole.len;
-        return finish(reader, ret->whole, (size_t)(ret->body.data - ret->whole.data), ret);
-    }
     if (reader->form.transport == TRANSPORT_UNKNOWN) {
         FrameStatus status = detect(reader, window);
         if (reader->form.transport == TRANSPORT_UNKNOWN)

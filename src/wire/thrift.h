@@ -24,7 +24,8 @@ typedef enum ThriftType {
     THRIFT_UUID = 16, /* 16 bytes */
 } ThriftType;
 
-typedef enum MessageType {
+/* A byte, like the two below: they stand in every call and client. */
+typedef enum __attribute__((packed)) MessageType {
     MESSAGE_CALL = 1,
     MESSAGE_REPLY = 2,
     MESSAGE_EXCEPTION = 3,
@@ -43,13 +44,13 @@ typedef enum ExceptionCode {
     EXCEPTION_PROTOCOL_ERROR = 7,
 } ExceptionCode;
 
-typedef enum Transport {
+typedef enum __attribute__((packed)) Transport {
     TRANSPORT_UNKNOWN = 0, /* nothing read yet */
     TRANSPORT_FRAMED,      /* each message behind its length, four bytes, big-endian */
     TRANSPORT_BUFFERED,    /* message behind message */
 } Transport;
 
-typedef enum Protocol {
+typedef enum __attribute__((packed)) Protocol {
     PROTOCOL_BINARY,
     PROTOCOL_COMPACT,
 } Protocol;

@@ -205,16 +205,16 @@ def test_an_answer_after_the_timeout_reaches_nobody(bench):
     """The server answers late on the same connection, while the next calls are under way."""
     def late(message):
         if calls_of(message)[0].value(1) == b"late":
-            time.sleep(0.5)
+            time.sleep(1)
         return honest(message)
 
     upstream = Scripted(bench, late)
     daemon = bench.daemon(upstream,
-                          upstream={"call_timeout": "200ms", "connections": "1"} | FORGIVING)
+                          upstream={"call_timeout": "500ms", "connections": "1"} | FORGIVING)
     raw = bench.connect(daemon)
     send(raw, wire.echo(b"late", 1))
     internal_error(raw, 1)
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + 1.5
     seqid = 1
     while time.monotonic() < deadline:
         seqid += 1
