@@ -20,6 +20,16 @@
 #define CHOICE(list)  .rule = {.choices = (list)}
 #define EXAMPLE(text) .rule = {.example = (text)}
 
+/* What value_parse_choice() stores is an int. */
+#define HAS_INT_SIZE(Type) _Static_assert(sizeof(Type) == sizeof(int), #Type " is not stored right")
+HAS_INT_SIZE(LogLevel);
+HAS_INT_SIZE(Ordering);
+HAS_INT_SIZE(Flush);
+HAS_INT_SIZE(Transport);
+HAS_INT_SIZE(Protocol);
+HAS_INT_SIZE(BatchMode);
+HAS_INT_SIZE(ResponseItem);
+
 static const ValueChoice log_levels[] = {
     {"error", LOG_LEVEL_ERROR},
     {"warning", LOG_LEVEL_WARNING},

@@ -45,11 +45,11 @@ static bool find_choice(const char *text, const ValueChoice *choices, int *ret, 
 
 bool value_parse_choice(const char *text, const ValueRule *rule, void *target, GError **error)
 {
-    int value;
+    int value = 0;
 
     if (!find_choice(text, rule->choices, &value, error))
         return false;
-    memcpy(target, &value, sizeof value); /* every enum of this program has an int's size */
+    memcpy(target, &value, sizeof value); /* see config-keys.c: every such enum has an int's size */
     return true;
 }
 

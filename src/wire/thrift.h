@@ -24,7 +24,7 @@ typedef enum ThriftType {
     THRIFT_UUID = 16, /* 16 bytes */
 } ThriftType;
 
-/* A byte, like the two below: they stand in every call and client. */
+/* A byte: one stands in every call. */
 typedef enum __attribute__((packed)) MessageType {
     MESSAGE_CALL = 1,
     MESSAGE_REPLY = 2,
@@ -44,21 +44,21 @@ typedef enum ExceptionCode {
     EXCEPTION_PROTOCOL_ERROR = 7,
 } ExceptionCode;
 
-typedef enum __attribute__((packed)) Transport {
+typedef enum Transport {
     TRANSPORT_UNKNOWN = 0, /* nothing read yet */
     TRANSPORT_FRAMED,      /* each message behind its length, four bytes, big-endian */
     TRANSPORT_BUFFERED,    /* message behind message */
 } Transport;
 
-typedef enum __attribute__((packed)) Protocol {
+typedef enum Protocol {
     PROTOCOL_BINARY,
     PROTOCOL_COMPACT,
 } Protocol;
 
-/* How one side of a connection writes its messages. */
+/* How one side of a connection writes its messages. Small: one stands in every call and client. */
 typedef struct Form {
-    Transport transport;
-    Protocol protocol;
+    Transport transport : 8;
+    Protocol protocol : 8;
     bool strict; /* binary only: the header carries a version */
 } Form;
 

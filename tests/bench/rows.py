@@ -34,6 +34,8 @@ class Bench:
         self.ledger = ledger
         self.directory = directory
         self.curves = {}  # for the pictures: name -> peer -> load -> results
+        # Adaptive flush tries out what pays: that is over before anything is measured.
+        self.steady = {"warm_up": 0.3 if options.quick else 1.5}
         self._fast = None
         self._sweeps = {}
 
@@ -208,7 +210,7 @@ def throughput_lines(bench, row, costs, label, goals):
         wide = setup.daemon(upstream, name="max_calls = 256", batch={"max_calls": "256"})
         for connections, goal in goals.items():
             taking_part = peers + ([wide] if connections > 100 else [])
-            results = bench.rounds(row, taking_part, connections=connections)
+            results = bench.rounds(row, taking_part, connections=connections, **bench.steady)
             for peer in taking_part[1:]:
                 bench.ledger.add(
                     row, f"throughput / direct, {label}, {connections:,} clients",
@@ -229,7 +231,8 @@ def row_busy(bench):
 def row_few(bench):
     with bench.setup() as setup:
         upstream = setup.upstream(*SLOW_PARALLEL)
-        results = bench.rounds("few", [Direct(upstream), setup.daemon(upstream)], connections=10)
+        results = bench.rounds("few", [Direct(upstream), setup.daemon(upstream)], connections=10,
+                               **bench.steady)
     bench.ledger.add("few", "throughput / direct, sleeps 1 ms a message, 10 clients",
                      ratios(throughput, results["daemon"], results["direct"]), 0.95, at_least=True)
 
@@ -257,7 +260,7 @@ def flush_curves(bench, costs, loads):
                    for name, batch in FLUSHES.items()]
         for connections in loads:
             results = bench.rounds("flush", daemons, connections=connections,
-                                   seconds=bench.options.seconds / 2)
+                                   **bench.steady | {"seconds": bench.options.seconds / 2})
             for name, of_name in results.items():
                 curves[name][connections] = of_name
     return curves
