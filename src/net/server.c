@@ -65,6 +65,7 @@ void server_new(Pool *pool, const Address *address, const char *name)
     server->name = g_strdup(name);
     list_init(&server->idle[SLOT_KIND_BATCH]);
     list_init(&server->idle[SLOT_KIND_THROUGH]);
+    server->misshapen = g_hash_table_new(NULL, NULL);
     server->unknown_native = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     loop_timer_init(&server->retry, pool->loop, on_retry, server);
     list_init(&server->other);
@@ -80,6 +81,7 @@ void server_free(Server *server)
     loop_timer_clear(&server->probe);
     loop_timer_clear(&server->retry);
     g_hash_table_unref(server->unknown_native);
+    g_hash_table_unref(server->misshapen);
     list_remove(&server->pool_link);
     g_free(server->name);
     g_free(server);
@@ -173,10 +175,17 @@ bool server_batches(const Server *server, const Batch *batch, nsec_t now)
 void server_misshapen(Server *server, const Method *method, const char *why)
 {
     const MethodPolicy *policy = method->policy;
-    log_limited(&server->log_limit, loop_now(server->pool->loop), LOG_LEVEL_WARNING,
-                "server %s: %s; see batch_requests, batch_responses and batch_response_item of "
+    if (!g_hash_table_add(server->misshapen, (gpointer)(uintptr_t)policy))
+        return;
+    log_warning("server %s: %s; see batch_requests, batch_responses and batch_response_item of "
                 "[method.%s]",
                 server->name, why, policy->name);
+}
+
+void server_well_shaped(Server *server, const Method *method)
+{
+    if (g_hash_table_size(server->misshapen) > 0)
+        g_hash_table_remove(server->misshapen, method->policy);
 }
 
 void server_answered(Server *server)

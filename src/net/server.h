@@ -42,6 +42,7 @@ struct Server {
     LoopTimer probe;
     LoopTimer retry;            /* of the question whether it batches */
     GHashTable *unknown_native; /* MethodPolicy -> nsec_t, until when it is passed through */
+    GHashTable *misshapen;      /* of MethodPolicy: said so, and not answered rightly since */
     uint64_t failures[SERVER_FAILURES];
     LogLimit log_limit;
 };
@@ -67,4 +68,5 @@ void server_answered(Server *server);
 void server_told(Server *server, bool batches, const char *why);
 void server_unknown_native(Server *server, const MethodPolicy *policy, const char *why);
 void server_misshapen(Server *server, const Method *method, const char *why);
+void server_well_shaped(Server *server, const Method *method);
 void server_failed(Server *server, ServerFailure failure, const char *why);

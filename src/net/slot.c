@@ -547,6 +547,8 @@ static void take_batch_answer(Slot *slot, const Message *reply)
                                 : split_envelope(slot->batch, params, reply, why);
     switch (status) {
     case SPLIT_OK:
+        if (native)
+            server_well_shaped(slot->server, slot->batch->group->method);
         batcher_answer_batch(pool->batcher, slot->batch, loop_now(pool->loop));
         pool->on_answers(pool->data);
         finish_batch(slot);

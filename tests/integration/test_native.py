@@ -105,9 +105,11 @@ def test_wrong_shapes(bench, field, keys):
     """Words for each caller, and one line in the log with a hint at the configuration."""
     upstream = Scripted(bench, answering(*([field] if field else [])))
     daemon = bench.daemon(upstream, batch=LONG, upstream=PATIENT, method={"get": shape(**keys)})
-    for number, raw in enumerate(together(bench, daemon, 3)):
-        text = internal_error(raw, number)
-        assert "getMany" in text and "answered" in text
+    for _ in range(3):
+        for number, raw in enumerate(together(bench, daemon, 3)):
+            text = internal_error(raw, number)
+            assert "getMany" in text and "answered" in text
+            raw.close()
     hint = r"warning: .*getMany.*batch_responses.*\[method\.get\]"
     daemon.log.wait_for(hint)
     assert len(daemon.log.matching(hint)) == 1, "said once"
