@@ -1,19 +1,15 @@
-#include "net/client.h"
+#include "net/client-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "net/address.h"
 
-enum {
-    WRITE_IOVECS = 64,
-    FIRST_BYTES_LOGGED = 12,
-};
+enum { FIRST_BYTES_LOGGED = 12 };
 
 static const char *state_name(ClientState state)
 {
@@ -93,7 +89,7 @@ static void set_state(Client *client, ClientState state)
 }
 
 /* Brings state and events in line with what the client may do now. */
-static void update(Client *client)
+void client_update(Client *client)
 {
     ClientSet *set = client->set;
     if (client->state == CLIENT_STATE_CLOSED)
@@ -117,7 +113,7 @@ static void update(Client *client)
 
 /* Leaving */
 
-static void release_if_done(Client *client)
+void client_release_if_done(Client *client)
 {
     if (client->state != CLIENT_STATE_CLOSED || client->caller.n_calls > 0)
         return;
@@ -188,10 +184,10 @@ void client_close(Client *client)
     list_remove(&client->dirty_link);
     list_remove(&client->resume_link);
     depart(client);
-    release_if_done(client);
+    client_release_if_done(client);
 }
 
-static void close_with_error(Client *client, ClientError error, const char *why)
+void client_close_with_error(Client *client, ClientError error, const char *why)
 {
     ClientSet *set = client->set;
     set->counters->client_errors[error]++;
@@ -211,188 +207,7 @@ static void peer_left(Client *client)
     }
     set_state(client, CLIENT_STATE_LEAVING);
     depart(client);
-    update(client);
-}
-
-/* Replies */
-
-static size_t reply_size(const Call *call)
-{
-    return call->reply.head.len + call->reply.body.len;
-}
-
-static void mark_dirty(Client *client)
-{
-    if (list_linked(&client->dirty_link))
-        return;
-    list_append(&client->set->dirty, &client->dirty_link);
-    loop_defer(client->set->loop, &client->set->flush);
-}
-
-static void queue_reply(Client *client, Call *call)
-{
-    list_remove(&call->caller_link);
-    list_append(&client->replies, &call->caller_link);
-    client->output += reply_size(call);
-    if (client->blocked)
-        call_own_reply(call);
-    mark_dirty(client);
-}
-
-/* The replies that nothing earlier holds up. */
-static void queue_replies_in_order(Client *client)
-{
-    ListLink *link;
-    while ((link = list_first(&client->caller.calls)) != NULL) {
-        Call *call = LIST_OWNER(link, Call, caller_link);
-        if (call->state != CALL_STATE_ENDED)
-            break;
-        queue_reply(client, call);
-    }
-}
-
-/* Under relaxed order only the error after which the connection is closed waits for the others. */
-static bool waits_for_earlier(const Client *client, const Call *call)
-{
-    if (list_first(&client->caller.calls) == &call->caller_link)
-        return false;
-    return batcher_params(client->set->batcher)->ordering == ORDERING_STRICT ||
-           (client->state == CLIENT_STATE_CLOSING && call->method == NULL);
-}
-
-/* The usual reply, all that its client is owed, is written from where it lies. Whatever may be said
- * against that, the end of the turn finds out. */
-static bool write_at_once(Client *client, Call *call)
-{
-    Bytes body = call->reply.body;
-    if (client->caller.n_calls > 1 || client->state != CLIENT_STATE_OPEN || client->blocked ||
-        call->oneway || call->reply.head.len > 0)
-        return false;
-    ssize_t len = send(client->fd, body.data, body.len, MSG_NOSIGNAL);
-    if (len == (ssize_t)body.len) {
-        call_leave_caller(call);
-        return true;
-    }
-    if (len > 0) {
-        queue_reply(client, call);
-        client->output -= (size_t)len;
-        client->written = (size_t)len;
-        return true;
-    }
-    return false;
-}
-
-void client_set_deliver(ClientSet *set, Call *call)
-{
-    Client *client = LIST_OWNER(call->caller, Client, caller);
-    client->active = loop_now(set->loop);
-    if (set->at_bound && !client_set_at_bound(set))
-        loop_defer(set->loop, &set->resume);
-    if (!set->draining && write_at_once(client, call))
-        return;
-    if (client->caller.departed) {
-        call_leave_caller(call);
-        if (client->state == CLIENT_STATE_CLOSED)
-            release_if_done(client);
-        else
-            mark_dirty(client);
-        return;
-    }
-    if (call->oneway)
-        call_leave_caller(call);
-    else if (waits_for_earlier(client, call))
-        call_own_reply(call);
-    else
-        queue_reply(client, call);
-    queue_replies_in_order(client);
-    mark_dirty(client);
-}
-
-static size_t gather_replies(const Client *client, struct iovec *iovecs)
-{
-    size_t n = 0, skip = client->written;
-    LIST_EACH (&client->replies, link) {
-        const CallReply *reply = &LIST_OWNER(link, Call, caller_link)->reply;
-        const Bytes parts[] = {reply->head, reply->body};
-        for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
-            size_t skipped = MIN(skip, parts[i].len);
-            skip -= skipped;
-            if (skipped == parts[i].len)
-                continue;
-            iovecs[n++] = (struct iovec){(void *)(uintptr_t)(parts[i].data + skipped),
-                                         parts[i].len - skipped};
-        }
-        if (n >= WRITE_IOVECS - 1)
-            break;
-    }
-    return n;
-}
-
-static void take_written(Client *client, size_t len)
-{
-    client->output -= len;
-    client->written += len;
-    ListLink *link;
-    while ((link = list_first(&client->replies)) != NULL) {
-        Call *call = LIST_OWNER(link, Call, caller_link);
-        size_t size = reply_size(call);
-        if (client->written < size)
-            break;
-        client->written -= size;
-        call_leave_caller(call);
-    }
-}
-
-/* False when the connection broke; the client is closed then. */
-static bool write_replies(Client *client)
-{
-    client->blocked = false;
-    while (client->output > 0) {
-        struct iovec iovecs[WRITE_IOVECS];
-        struct msghdr message = {.msg_iov = iovecs};
-        message.msg_iovlen = gather_replies(client, iovecs);
-        ssize_t len = sendmsg(client->fd, &message, MSG_NOSIGNAL);
-        if (len < 0) {
-            if (errno == EAGAIN || errno == EINTR) {
-                client->blocked = true;
-                return true;
-            }
-            client_close(client);
-            return false;
-        }
-        take_written(client, (size_t)len);
-    }
-    return true;
-}
-
-/* What a client that does not read makes the daemon keep, besides the reply being written. */
-static size_t backlog(const Client *client)
-{
-    ListLink *first = list_first(&client->replies);
-    if (first == NULL)
-        return 0;
-    return client->output - (reply_size(LIST_OWNER(first, Call, caller_link)) - client->written);
-}
-
-void client_flush(Client *client)
-{
-    if (client->state == CLIENT_STATE_CLOSED)
-        return;
-    if (!client->blocked && !write_replies(client))
-        return;
-    LIST_EACH (&client->replies, link)
-        call_own_reply(LIST_OWNER(link, Call, caller_link));
-    if (backlog(client) > client->set->params.max_client_output) {
-        close_with_error(client, CLIENT_ERROR_OUTPUT,
-                         "it does not read its replies (max_client_output)");
-        return;
-    }
-    if (client->state == CLIENT_STATE_CLOSING && client->caller.n_calls == 0)
-        client_close(client);
-    else
-        update(client);
-    if (client->set->draining && client->caller.n_calls == 0)
-        loop_defer(client->set->loop, client->set->dispatch);
+    client_update(client);
 }
 
 /* Calls */
@@ -415,7 +230,7 @@ static void reject_arguments(Client *client, const Message *message)
     if (message->type != MESSAGE_ONEWAY)
         refuse(client, message, EXCEPTION_PROTOCOL_ERROR,
                "thrift-batchd: the arguments of this call do not parse");
-    mark_dirty(client);
+    client_mark_dirty(client);
 }
 
 static void submit(Client *client, const Message *message)
@@ -479,15 +294,16 @@ static void reject(Client *client, FrameStatus status, Bytes window, const Messa
     switch (status) {
     case FRAME_E_NOT_THRIFT:
         describe_garbage(window, text, sizeof text);
-        close_with_error(client, CLIENT_ERROR_NOT_THRIFT, text);
+        client_close_with_error(client, CLIENT_ERROR_NOT_THRIFT, text);
         return;
     case FRAME_E_TOO_LARGE:
         snprintf(text, sizeof text, "a message larger than max_message_size (%zu bytes)",
                  client->set->params.max_message_size);
-        close_with_error(client, CLIENT_ERROR_MESSAGE_TOO_LARGE, text);
+        client_close_with_error(client, CLIENT_ERROR_MESSAGE_TOO_LARGE, text);
         return;
     case FRAME_E_NESTING:
-        close_with_error(client, CLIENT_ERROR_NESTING, "arguments nested deeper than 64 levels");
+        client_close_with_error(client, CLIENT_ERROR_NESTING,
+                                "arguments nested deeper than 64 levels");
         return;
     case FRAME_E_BODY:
         reject_arguments(client, message);
@@ -583,7 +399,7 @@ static bool take_usual(Client *client, Bytes bytes)
     client->active = loop_now(set->loop);
     submit(client, &message);
     if (client_set_at_bound(set))
-        update(client);
+        client_update(client);
     return true;
 }
 
@@ -604,7 +420,7 @@ static void read_bytes(Client *client, bool ends)
         return;
     if (len > 0)
         take_bytes(client, (Bytes){loop->read_buffer, (size_t)len});
-    update(client);
+    client_update(client);
 }
 
 static bool connection_broke(const Client *client)
@@ -619,9 +435,9 @@ void client_ready(void *object, uint32_t events)
     enum { ENDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR };
     Client *client = object;
     if (events & EPOLLOUT) {
-        if (client->state == CLIENT_STATE_CLOSED || !write_replies(client))
+        if (client->state == CLIENT_STATE_CLOSED || !client_write_replies(client))
             return;
-        mark_dirty(client);
+        client_mark_dirty(client);
     }
     switch (client->state) {
     case CLIENT_STATE_OPEN:
@@ -648,7 +464,7 @@ void client_resume(Client *client)
     if (client->unread && client->state == CLIENT_STATE_OPEN && !client->stalled)
         read_bytes(client, false);
     else
-        update(client);
+        client_update(client);
 }
 
 void client_new(ClientSet *set, int fd)
@@ -665,5 +481,5 @@ void client_new(ClientSet *set, int fd)
     list_append(&set->clients, &client->set_link);
     batcher_add_caller(set->batcher, &client->caller);
     set->counters->clients++;
-    update(client);
+    client_update(client);
 }
