@@ -127,10 +127,8 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
 {
     Message message = {.whole = bytes};
     size_t header_len;
-    bool usual = params->upstream.protocol == PROTOCOL_BINARY &&
-                 header_read_strict(bytes, &message, &header_len);
-    if (!usual && header_read(params->upstream.protocol, bytes, bytes.len, &message, &header_len) !=
-                      HEADER_OK)
+    if (header_read(params->upstream.protocol, bytes, bytes.len, &message, &header_len) !=
+        HEADER_OK)
         return split_broken(why, "the response at position %d is no Thrift message", position);
     message.body = (Bytes){bytes.data + header_len, bytes.len - header_len};
     SplitStatus status = check_reply(&message, position, why);
@@ -143,21 +141,37 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
     return status;
 }
 
-/* The usual Response, a message and nothing else, in binary. False: read_response() looks closer.
- */
-static inline bool read_usual_response(Cursor *cursor, Bytes *ret)
+/* The usual Response in one go, binary and as it should be:
+ *
+ *   0b 0001 length | 80 01 00 type, length name, seqid, result | 00
+ *
+ * False: nothing is taken, and it is looked at step by step. */
+static inline bool take_usual_response(Call *call, Cursor *cursor, int32_t position)
 {
     enum { FIELD_SIZE = 7 /* type, id, length */ };
     const uint8_t *at = cursor->at;
-    size_t left = (size_t)(cursor->end - at);
-    if (cursor->protocol != PROTOCOL_BINARY || left <= FIELD_SIZE || at[0] != THRIFT_STRING ||
-        load_be16(at + 1) != 1)
+    size_t left = (size_t)(cursor->end - at), header_size;
+    if (left <= FIELD_SIZE || at[0] != THRIFT_STRING || load_be16(at + 1) != 1)
         return false;
-    size_t len = load_be32(at + 3);
-    if (len >= left - FIELD_SIZE || at[FIELD_SIZE + len] != THRIFT_STOP)
+    Bytes bytes = {at + FIELD_SIZE, load_be32(at + 3)};
+    Message message;
+    if (bytes.len >= left - FIELD_SIZE || bytes.data[bytes.len] != THRIFT_STOP ||
+        !header_read_strict(bytes, &message, &header_size) || message.seqid != position ||
+        (message.type != MESSAGE_REPLY && message.type != MESSAGE_EXCEPTION) ||
+        !bytes_equal(message.name, call_bare_name(call)))
         return false;
-    *ret = (Bytes){at + FIELD_SIZE, len};
-    cursor->at = at + FIELD_SIZE + len + 1;
+    Bytes body = {bytes.data + header_size, bytes.len - header_size};
+    if (!skip_binary_struct_fills(body, THRIFT_MAX_DEPTH))
+        return false;
+    call->answer = (CallAnswer){
+        .data = (uint8_t *)(uintptr_t)bytes.data,
+        .len = bytes.len,
+        .header_size = header_size,
+        .strict = true,
+        .prefixed = true,
+        .type = message.type,
+    };
+    cursor->at = bytes.data + bytes.len + 1;
     return true;
 }
 
@@ -179,6 +193,18 @@ static Bytes read_response(Cursor *cursor)
     return message;
 }
 
+static SplitStatus split_response(Call *call, const BatcherParams *params, Cursor *cursor,
+                                  int32_t position, char *why)
+{
+    Bytes bytes = read_response(cursor);
+    if (cursor->failed)
+        return split_broken(why, "the response at position %d does not parse", position);
+    if (bytes.len > 0)
+        return split_message(call, params, bytes, position, why);
+    call->answer = (CallAnswer){0};
+    return SPLIT_OK;
+}
+
 static SplitStatus split_responses(Batch *batch, const BatcherParams *params, Cursor *cursor,
                                    char *why)
 {
@@ -190,19 +216,13 @@ static SplitStatus split_responses(Batch *batch, const BatcherParams *params, Cu
         return split_broken(why, "%u responses to %u requests", count, batch_travelling(batch));
     if (element != THRIFT_STRUCT)
         return split_broken(why, "the responses are no structs");
+    bool binary = params->upstream.protocol == PROTOCOL_BINARY;
     int32_t position = 0;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        Bytes bytes;
-        if (!read_usual_response(cursor, &bytes))
-            bytes = read_response(cursor);
-        if (cursor->failed)
-            return split_broken(why, "the response at position %d does not parse", position);
         SplitStatus status = SPLIT_OK;
-        if (bytes.len > 0)
-            status = split_message(call, params, bytes, position, why);
-        else
-            call->answer = (CallAnswer){0};
+        if (!binary || !take_usual_response(call, cursor, position))
+            status = split_response(call, params, cursor, position, why);
         if (status != SPLIT_OK)
             return status;
         position++;
