@@ -44,6 +44,7 @@ struct Batch {
     List callers;     /* Caller.batch_link: under strict order, those whose batch this is */
     uint32_t n_calls; /* followers included */
     uint32_t n_followers;
+    uint32_t n_taken;      /* followers included: `n_calls` when it was taken */
     uint32_t n_unanswered; /* sent calls that have not ended */
     uint32_t n_lanes;
     size_t bytes;      /* messages as they came */

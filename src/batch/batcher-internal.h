@@ -16,6 +16,7 @@ struct Batcher {
     void *ops_data;
     Counters *counters;
     BlockCache batches;
+    PaceSample answered;
     List waiting;   /* Batch.waiting_link, by `since` */
     List through;   /* Batch.waiting_link: have calls that are to be passed through, as they came */
     List deadlines; /* Call.deadline_link, by `deadline` */
@@ -24,6 +25,7 @@ struct Batcher {
     uint32_t n_callers;
     uint32_t n_busy; /* callers with a call waiting or, under strict order, in flight */
     bool gathers;    /* adaptive: returning callers are waited for */
+    bool blocked;    /* what is due has no slot */
     bool draining;
 };
 

@@ -45,9 +45,9 @@ const BatcherParams *batcher_params(const Batcher *batcher)
     return &batcher->params;
 }
 
-const Counters *batcher_counters(const Batcher *batcher)
+PaceSample batcher_answered(const Batcher *batcher)
 {
-    return batcher->counters;
+    return batcher->answered;
 }
 
 /* Callers */
@@ -291,6 +291,8 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
     set_group(batcher, call);
     if (call->group->returning != NULL && caller->n_calls == 1)
         returning_called(call->group->returning, caller, now);
+    else
+        returning_forget(caller);
     batcher->counters->pending_calls++;
     batcher->counters->pending_bytes += call_memory(call);
     if (call->form.protocol != batcher->params.upstream.protocol)
@@ -406,7 +408,7 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
         seal(batch, reason);
     list_remove(&batch->waiting_link);
     batch->state = BATCH_STATE_SENT;
-    batch->n_unanswered = batch->n_calls;
+    batch->n_unanswered = batch->n_taken = batch->n_calls;
     uint32_t position = 0;
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
@@ -430,13 +432,14 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
 
 nsec_t batcher_next_window(const Batcher *batcher, nsec_t now)
 {
+    nsec_t next = NSEC_NEVER;
     LIST_EACH (&batcher->waiting, link) {
         const Batch *batch = LIST_OWNER(link, Batch, waiting_link);
         BatchReason reason;
-        if (!batch_due(batcher, batch, now, &reason))
-            return due_time(batcher, batch);
+        if (!batch_due(batcher, batch, now, &reason)) /* each group has its own patience */
+            next = nsec_min(next, due_time(batcher, batch));
     }
-    return NSEC_NEVER;
+    return next;
 }
 
 void batcher_drop_ended(Batch *batch, const Call *until)
@@ -493,6 +496,11 @@ void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now)
 void batcher_set_gathering(Batcher *batcher, bool gathers)
 {
     batcher->gathers = gathers;
+}
+
+void batcher_set_blocked(Batcher *batcher, bool blocked)
+{
+    batcher->blocked = blocked;
 }
 
 void batcher_drain(Batcher *batcher)

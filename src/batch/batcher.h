@@ -18,6 +18,7 @@
 #include "batch/batch.h"
 #include "batch/call.h"
 #include "batch/method.h"
+#include "batch/pace.h"
 #include "batch/params.h"
 
 typedef struct BatcherOps {
@@ -39,7 +40,9 @@ Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const Ba
 void batcher_free(Batcher *batcher); /* no call may be left */
 
 const BatcherParams *batcher_params(const Batcher *batcher);
-const Counters *batcher_counters(const Batcher *batcher);
+
+/* The calls of batches that the upstream has answered so far, and the time that they took. */
+PaceSample batcher_answered(const Batcher *batcher);
 
 /* A connected client: counts for "nobody left to wait for". */
 void batcher_add_caller(Batcher *batcher, Caller *caller);
@@ -112,6 +115,10 @@ void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now);
 
 /* Whether adaptive flush waits for returning callers (returning.h); it does at first. */
 void batcher_set_gathering(Batcher *batcher, bool gathers);
+
+/* Whether there is no slot for what is due. A batch begins to wait for returning callers when there
+ * is one again. */
+void batcher_set_blocked(Batcher *batcher, bool blocked);
 
 /* From now on nothing is waited for: every batch is due. */
 void batcher_drain(Batcher *batcher);

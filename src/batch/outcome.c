@@ -127,8 +127,11 @@ static void deliver_answer(Batcher *batcher, Call *call, nsec_t now)
     }
     char text[ERROR_TEXT_SIZE];
     snprintf(text, sizeof text,
-             "thrift-batchd: the reply is larger than max_message_size (%zu bytes)",
-             params->max_message_size);
+             "thrift-batchd: the reply is larger than max_message_size (%zu bytes)%s",
+             params->max_message_size,
+             call->answer.len <= params->max_message_size
+                 ? " in the client's protocol, or nested deeper than 64 levels"
+                 : "");
     batcher_fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
 }
 
@@ -151,8 +154,12 @@ static void answer_call(Batcher *batcher, Call *call, nsec_t now)
     }
     Caller *caller = call->caller;
     Returning *returning = call->batch->group->returning;
-    if (returning != NULL && caller->n_calls == 1 && !caller->departed)
-        returning_answered(returning, caller, now);
+    if (returning != NULL) {
+        batcher->answered.n_calls++;
+        batcher->answered.time += nsec_until(call->arrived, now);
+        if (caller->n_calls == 1 && !caller->departed)
+            returning_answered(returning, caller, now);
+    }
     if (call->oneway)
         batcher_end_call(batcher, call, CALL_OUTCOME_OK, now);
     else
@@ -167,8 +174,8 @@ static void note_upstream_time(Batcher *batcher, const Batch *batch, nsec_t now)
         return;
     Returning *returning = batch->group->returning;
     Batch *open = batch->group->open;
-    if (open != NULL && now >= open->gathers + returning->patience)
-        open->gathers = now; /* until now it had no slot */
+    if (open != NULL && batcher->blocked)
+        open->gathers = now;
     returning_begin(returning, time, batcher->params.window, now);
 }
 
@@ -262,6 +269,7 @@ void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t no
         batcher_release_held(batcher, caller, now);
     }
     batch->carrier = NULL;
+    batch->unbatched_until = 0; /* it may go to another server */
     batch->n_unanswered = 0;
     if (batch_kind(batch) == BATCH_KIND_THROUGH) {
         batch->state = BATCH_STATE_OPEN;

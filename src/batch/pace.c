@@ -2,6 +2,7 @@
 
 enum {
     EPOCH_BATCHES = 24,
+    EPOCH_CALLS = 96,     /* both at least */
     LEAST_BATCHES = 4,    /* of a candidate's epoch */
     SETTLING_BATCHES = 6, /* at an epoch's begin: the pace before still shows */
     TRIAL_STEPS = 4,
@@ -37,7 +38,7 @@ static uint32_t pace_of(const Pace *pace, uint32_t slots)
 
 static uint32_t fewer_slots(const Pace *pace)
 {
-    uint32_t in_use = (pace->in_flight + EPOCH_BATCHES / 2) / EPOCH_BATCHES;
+    uint32_t in_use = pace->in_use;
     if (pace->chosen == 0)
         return 1;
     if (in_use <= 1)
@@ -72,6 +73,7 @@ static void begin_trial(Pace *pace)
     }
     pace->of_chosen = pace->of_candidate = (PaceSample){0};
     pace->step = 1;
+    pace->pause = 1; /* should it be broken off */
 }
 
 static double mean_time(const PaceSample *sample)
@@ -86,7 +88,7 @@ static bool candidate_is_clearly_better(const Pace *pace)
 
 static bool candidate_is_better(const Pace *pace)
 {
-    if (pace->kind == CANDIDATE_FEWER_SLOTS) /* fewer messages: as good is better */
+    if (pace->kind == CANDIDATE_FEWER_SLOTS && pace->chosen > 0) /* as good is better */
         return mean_time(&pace->of_candidate) <= mean_time(&pace->of_chosen);
     return candidate_is_clearly_better(pace);
 }
@@ -100,21 +102,20 @@ static bool end_trial(Pace *pace)
 {
     pace->step = 0;
     pace->pause = 1;
-    bool better = candidate_is_better(pace);
-    if (better)
+    if (candidate_is_better(pace)) {
         pace->chosen = pace->candidate;
-    if (candidate_is_clearly_better(pace)) {
         pace->backoff = 1;
         pace->n_failed = 0;
         return true;
     }
     pace->kind = (pace->kind + 1) % CANDIDATE_KINDS;
-    if (++pace->n_failed >= CANDIDATE_KINDS) {
+    unsigned n_candidates = pace->chosen == 0 ? 1 : CANDIDATE_KINDS; /* from 0 there is one way */
+    if (++pace->n_failed >= n_candidates) {
         pace->n_failed = 0;
         pace->backoff = pace->backoff < MAX_BACKOFF ? 2 * pace->backoff : MAX_BACKOFF;
         pace->pause = pace->backoff;
     }
-    return better;
+    return false;
 }
 
 static bool trial_goes_on(Pace *pace, const PaceSample *sample)
@@ -140,17 +141,16 @@ static bool end_epoch(Pace *pace, const PaceSample *sample)
     return changed;
 }
 
-/* So many batches, or a candidate's fewer and larger ones with as many calls. */
+/* So many batches and calls, or a candidate's fewer and larger batches with as many calls. */
 static bool epoch_is_over(const Pace *pace, uint64_t n_calls)
 {
-    if (pace->n_batches >= SETTLING_BATCHES + EPOCH_BATCHES)
+    if (pace->n_batches >= SETTLING_BATCHES + EPOCH_BATCHES && n_calls >= EPOCH_CALLS)
         return true;
     return pace->step % 2 == 0 && pace->step > 0 &&
            pace->n_batches >= SETTLING_BATCHES + LEAST_BATCHES && n_calls >= pace->epoch_calls;
 }
 
-bool pace_answered(Pace *pace, uint32_t n_calls, uint32_t n_in_flight, nsec_t upstream,
-                   const Histogram *calls)
+bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream, PaceSample answered)
 {
     if (pace->upstream == 0)
         pace->upstream = upstream;
@@ -158,18 +158,21 @@ bool pace_answered(Pace *pace, uint32_t n_calls, uint32_t n_in_flight, nsec_t up
     pace->upstream += upstream / SMOOTHING;
     pace->n_batches++;
     pace->in_flight += n_in_flight;
-    pace->shared = pace->shared || n_calls > 1 || n_in_flight > 1;
+    pace->shared = pace->shared || met || n_in_flight > 1;
     if (pace->n_batches <= SETTLING_BATCHES) {
-        pace->begin = (PaceSample){calls->count, calls->sum};
+        pace->begin = answered;
         pace->shared = false;
         pace->in_flight = 0;
         return false;
     }
-    PaceSample sample = {calls->count - pace->begin.n_calls, calls->sum - pace->begin.time};
+    PaceSample sample = {answered.n_calls - pace->begin.n_calls, answered.time - pace->begin.time};
     if (!epoch_is_over(pace, sample.n_calls))
         return false;
-    if (pace->now == pace->chosen)
+    if (pace->now == pace->chosen) {
+        uint32_t n_batches = pace->n_batches - SETTLING_BATCHES;
         pace->epoch_calls = sample.n_calls;
+        pace->in_use = (pace->in_flight + n_batches / 2) / n_batches;
+    }
     pace->n_batches = 0;
     return end_epoch(pace, &sample);
 }

@@ -23,7 +23,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/histogram.h"
 #include "base/nsec.h"
 
 /* What calls took at a pace. */
@@ -44,6 +43,7 @@ typedef struct Pace {
     unsigned n_batches;   /* answered in this epoch */
     uint64_t epoch_calls; /* of the latest epoch of `chosen` */
     uint32_t in_flight;   /* batches, added up over those */
+    uint32_t in_use;      /* slots on average, in the latest epoch of `chosen` */
     bool shared;          /* in this epoch calls met: in a batch, or in flight */
     PaceSample begin, of_chosen, of_candidate;
     nsec_t upstream; /* smoothed: from sending a batch to its answer */
@@ -52,11 +52,11 @@ typedef struct Pace {
 /* For servers of `slots` slots. */
 void pace_init(Pace *pace, uint32_t slots);
 
-/* A batch of `n_calls` was answered `upstream` after it was sent, while `n_in_flight` batches were
- * under way, itself included. `calls` has the times of all calls so far. True when `chosen` has
- * changed. */
-bool pace_answered(Pace *pace, uint32_t n_calls, uint32_t n_in_flight, nsec_t upstream,
-                   const Histogram *calls);
+/* A batch was answered `upstream` after it was sent, while `n_in_flight` batches were under way on
+ * its server, itself included. `met`: it had several calls, or waited to be sent. `answered`: of
+ * all batches so far. True when `chosen` has changed. */
+bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream,
+                   PaceSample answered);
 
 /* How many slots of a server may be used. */
 static inline uint32_t pace_slots(const Pace *pace)

@@ -9,9 +9,8 @@
  *     patience = a quarter of the time that the upstream takes, and never more than `window`,
  *
  * counted from when it could go: from its first call or, if no slot was free, from the answer that
- * freed one. Waited for are only
- * callers that have come back so quickly the last time; a lone client waits for nobody, and where
- * the upstream is fast nobody waits at all.
+ * freed one. Waited for are only callers that have come back so quickly the last time; a lone
+ * client waits for nobody, and where the upstream is fast nobody waits at all.
  *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once

@@ -136,9 +136,11 @@ static SplitStatus split_message(Call *call, const BatcherParams *params, Bytes 
         return status;
     bool prefixed = params->upstream.protocol == PROTOCOL_BINARY;
     status = set_answer(call, params, &message, prefixed, why);
+    if (status != SPLIT_OK)
+        return status;
     call->answer.misnamed = !bytes_equal(message.name, call_bare_name(call)) &&
                             !bytes_equal(message.name, call_name(call));
-    return status;
+    return SPLIT_OK;
 }
 
 /* The usual Response in one go, binary and as it should be:

@@ -65,8 +65,21 @@ static void check_servers(const Config *config, const IniFile *file, ConfigRepor
     }
 }
 
+/* Else one that has no room waits for as long as the others are busy. */
+static void check_workers(const Config *config, const IniFile *file, ConfigReport *errors)
+{
+    uint32_t workers = config->daemon.workers, calls = config->upstream.max_pending_calls;
+    if (calls == 0 || calls >= workers)
+        return;
+    config_report_add(errors, line_of(file, "upstream", "max_pending_calls"), "upstream",
+                      "max_pending_calls",
+                      "'%u' is less than [daemon] workers, %u; each of them needs room for a call",
+                      calls, workers);
+}
+
 void config_check(const Config *config, const IniFile *file, ConfigReport *errors)
 {
+    check_workers(config, file, errors);
     check_window(config, file, errors);
     check_admin(config, file, errors);
     check_servers(config, file, errors);

@@ -104,8 +104,8 @@ static int run(Daemon *daemon)
 }
 
 /* Descriptors besides those of clients and upstream connections: log, listeners, connections for
- * what is passed through; and epoll, timer and mailbox of a worker. */
-enum { SPARE_DESCRIPTORS = 64, WORKER_DESCRIPTORS = 4 };
+ * what is passed through; and of a worker: two epoll sets, libevent's pipe, timer and mailbox. */
+enum { SPARE_DESCRIPTORS = 64, WORKER_DESCRIPTORS = 6 };
 
 /* The soft limit of descriptors is often 1024; the hard one is the administrator's word. */
 static void raise_descriptor_limit(const Config *config)

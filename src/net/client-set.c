@@ -158,7 +158,8 @@ void client_set_drain(ClientSet *set)
 bool client_set_settled(const ClientSet *set)
 {
     LIST_EACH (&set->clients, link) {
-        if (LIST_OWNER(link, Client, set_link)->caller.n_calls > 0)
+        const Client *client = LIST_OWNER(link, Client, set_link);
+        if (client->caller.n_calls > 0 || (client->stalled && client->state < CLIENT_STATE_CLOSING))
             return false;
     }
     return true;

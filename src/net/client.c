@@ -67,12 +67,15 @@ static uint32_t wanted_events(const Client *client, bool reads)
     return 0;
 }
 
-static void set_events(Client *client, uint32_t events)
+/* False: the kernel lacks what it takes. */
+static bool set_events(Client *client, uint32_t events)
 {
     if (client->events == events)
-        return;
-    poller_watch(&client->set->poller, client->fd, client->events, events, client);
+        return true;
+    if (!poller_watch(&client->set->poller, client->fd, client->events, events, client))
+        return false;
     client->events = events;
+    return true;
 }
 
 static void set_state(Client *client, ClientState state)
@@ -102,13 +105,18 @@ void client_update(Client *client)
         set_state(client, CLIENT_STATE_PAUSED);
     else if (client->state == CLIENT_STATE_PAUSED && reads)
         set_state(client, CLIENT_STATE_OPEN);
+    bool takes = reads && client->state < CLIENT_STATE_CLOSING;
     bool resumes =
-        reads && (client->stalled || (client->unread && client->state == CLIENT_STATE_OPEN));
+        takes && (client->stalled || (client->unread && client->state == CLIENT_STATE_OPEN));
     if ((resumes || (!reads && set->at_bound)) && !list_linked(&client->resume_link))
         list_append(&set->resuming, &client->resume_link);
     if (resumes)
         loop_defer(set->loop, &set->resume);
-    set_events(client, wanted_events(client, reads));
+    if (set_events(client, wanted_events(client, reads)))
+        return;
+    log_limited(&set->log_limit, loop_now(set->loop), LOG_LEVEL_ERROR,
+                "a client is closed, it cannot be waited for: %s", g_strerror(errno));
+    client_close(client);
 }
 
 /* Leaving */
@@ -408,14 +416,16 @@ static void read_bytes(Client *client, bool ends)
 {
     Loop *loop = client->set->loop;
     client->unread = true;
-    if (client->stalled) /* first what was read before; client_resume() follows */
+    if (client->stalled) { /* first what was read before; client_resume() follows */
+        client_update(client);
         return;
+    }
     ssize_t len = recv(client->fd, loop->read_buffer, LOOP_READ_SIZE, 0);
     if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
         client_close(client);
         return;
     }
-    client->unread = ends || len == LOOP_READ_SIZE || (len < 0 && errno == EINTR);
+    client->unread = len > 0 ? ends || len == LOOP_READ_SIZE : errno == EINTR;
     if (len > 0 && !client->unread && take_usual(client, (Bytes){loop->read_buffer, (size_t)len}))
         return;
     if (len > 0)
@@ -461,8 +471,10 @@ void client_resume(Client *client)
 {
     if (client->stalled && takes_messages(client))
         take_partial(client);
+    if (client->set->draining)
+        loop_defer(client->set->loop, client->set->dispatch);
     if (client->unread && client->state == CLIENT_STATE_OPEN && !client->stalled)
-        read_bytes(client, false);
+        read_bytes(client, true); /* that it is over was told before, or it costs one read */
     else
         client_update(client);
 }

@@ -1,5 +1,6 @@
 #include "net/poller.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -35,9 +36,11 @@ void poller_clear(Poller *poller)
     poller->fd = -1;
 }
 
-void poller_watch(Poller *poller, int fd, uint32_t before, uint32_t events, void *object)
+bool poller_watch(Poller *poller, int fd, uint32_t before, uint32_t events, void *object)
 {
     struct epoll_event event = {.events = events, .data.ptr = object};
     int operation = before == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
-    check(epoll_ctl(poller->fd, operation, fd, &event) == 0);
+    int result = epoll_ctl(poller->fd, operation, fd, &event);
+    check(result == 0 || errno == ENOMEM || errno == ENOSPC);
+    return result == 0;
 }

@@ -24,5 +24,6 @@ bool poller_init(Poller *poller, Loop *loop, void (*ready)(void *object, uint32_
 void poller_clear(Poller *poller);
 
 /* Waits for `events` (EPOLLIN, ...) of a socket that so far was waited on for `before`; 0: it is
- * not in the set. What is ready already is told again. A socket that is closed is removed. */
-void poller_watch(Poller *poller, int fd, uint32_t before, uint32_t events, void *object);
+ * not in the set. What is ready already is told again. A socket that is closed is removed. False,
+ * with errno: the kernel is out of memory or of watches. */
+bool poller_watch(Poller *poller, int fd, uint32_t before, uint32_t events, void *object);

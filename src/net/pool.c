@@ -110,15 +110,15 @@ static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now, nsec
     return best;
 }
 
-/* Opens another connection where there are fewest calls in flight. */
-static void open_slot(Pool *pool, SlotKind kind, nsec_t now)
+/* Opens another connection where there are fewest calls in flight; for batches, `until` as in
+ * has_room(). */
+static void open_slot(Pool *pool, SlotKind kind, nsec_t now, nsec_t *until)
 {
-    nsec_t until = NSEC_NEVER;
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
         bool fit = kind == SLOT_KIND_THROUGH ||
-                   (server->n_connecting[kind] == 0 && has_room(pool, server, now, &until));
+                   (server->n_connecting[kind] == 0 && has_room(pool, server, now, until));
         if (server->state == SERVER_STATE_UP && fit && server_may_open_slot(server, kind))
             best = less_loaded(best, server);
     }
@@ -165,13 +165,15 @@ static void fail_waiting(Pool *pool, nsec_t now)
 
 static void dispatch_batches(Pool *pool, nsec_t now)
 {
+    batcher_set_blocked(pool->batcher, false);
     Batch *batch;
     while ((batch = batcher_next_due(pool->batcher, now)) != NULL) {
         nsec_t until = NSEC_NEVER;
         Server *server = server_for(pool, batch, now, &until);
         if (server == NULL) {
+            open_slot(pool, SLOT_KIND_BATCH, now, &until);
             loop_timer_set(&pool->overdue, until);
-            open_slot(pool, SLOT_KIND_BATCH, now);
+            batcher_set_blocked(pool->batcher, true);
             return;
         }
         if (!server_batches(server, batch, now)) {
@@ -219,7 +221,7 @@ static void dispatch_through(Pool *pool, nsec_t now)
             slot_send_through(slot, batch);
         } else if (batcher_wanted_carrier(batch) == NULL &&
                    ++n_unplaced > n_connecting_through(pool))
-            open_slot(pool, SLOT_KIND_THROUGH, now);
+            open_slot(pool, SLOT_KIND_THROUGH, now, NULL);
     }
 }
 
@@ -233,9 +235,11 @@ void pool_dispatch(Pool *pool, nsec_t now)
 
 void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight)
 {
+    if (batcher_params(pool->batcher)->flush != FLUSH_ADAPTIVE)
+        return;
     nsec_t upstream = nsec_until(batch->sent, loop_now(pool->loop));
-    const Histogram *calls = &batcher_counters(pool->batcher)->call_nsec;
-    if (pace_answered(&pool->pace, batch->n_calls, n_in_flight, upstream, calls))
+    bool met = batch->n_taken > 1 || batch->sent > batch->since;
+    if (pace_answered(&pool->pace, met, n_in_flight, upstream, batcher_answered(pool->batcher)))
         log_debug("adaptive flush: %u slots of a server are used%s", pace_slots(&pool->pace),
                   pace_gathers(&pool->pace) ? ", returning callers are waited for" : "");
     batcher_set_gathering(pool->batcher, pace_gathers(&pool->pace));

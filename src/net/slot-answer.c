@@ -162,7 +162,7 @@ static const char *frame_error(FrameStatus status)
     case FRAME_E_TOO_LARGE:
         return "an answer larger than max_pending_bytes";
     case FRAME_E_NESTING:
-        return "an answer nested deeper than 64 levels";
+        return "an answer nested too deep";
     case FRAME_E_NOT_THRIFT:
     case FRAME_E_BODY:
         return "an answer that is no Thrift message in the configured transport and protocol";

@@ -225,6 +225,8 @@ static FrameStatus next_buffered(FrameReader *reader, Bytes window, Message *ret
         return status;
     if (!reader->in_body) {
         scanner_init(&reader->scanner, reader->form.protocol);
+        if (!reader->scan_frames)
+            reader->scanner.max_depth = SCAN_MAX_DEPTH;
         reader->in_body = true;
         reader->taken = header_len;
     }

@@ -35,7 +35,7 @@ typedef struct FrameReader {
 /* `form`: what the connection has turned out to speak; transport TRANSPORT_UNKNOWN to detect it.
  * `max_size`: the largest message, without frame header. `scan_frames`: whether the struct in a
  * frame is scanned too (clients) or only measured by its frame (servers; Message.body then is all
- * that follows the header). */
+ * that follows the header, and unframed it may have SCAN_MAX_DEPTH levels). */
 void frame_reader_init(FrameReader *reader, Form form, size_t max_size, bool scan_frames);
 
 /* Looks for the message at the start of `window`.

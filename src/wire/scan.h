@@ -15,8 +15,9 @@ typedef enum ScanStatus {
     SCAN_E_DEPTH,   /* more levels than are allowed */
 } ScanStatus;
 
-/* A message of THRIFT_MAX_DEPTH levels may stand in a native batch: in a list, in a struct. */
-enum { SCAN_MAX_DEPTH = THRIFT_MAX_DEPTH + 2 };
+/* What has THRIFT_MAX_DEPTH levels by itself may stand in an answer to a native batch: in a list,
+ * in a struct, in the result. */
+enum { SCAN_MAX_DEPTH = THRIFT_MAX_DEPTH + 3 };
 
 /* What the scanner meets next. */
 typedef enum ScanStep {

@@ -140,6 +140,10 @@ class Process:
         """Limits the running process to that many, however high its own limit is."""
         resource.prlimit(self.pid, resource.RLIMIT_NOFILE, (count, count))
 
+    def descriptors(self):
+        """How many it has open."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
     def lowest_free_descriptor(self):
         used = {int(path.name) for path in Path(f"/proc/{self.pid}/fd").iterdir()}
         return next(number for number in range(len(used) + 1) if number not in used)

@@ -114,6 +114,59 @@ def test_waiting_calls_of_a_leaver_are_withdrawn(bench, leave):
     assert [call.value(1) for call in upstream.calls()] == [b"sent", b"idle"]
 
 
+@pytest.mark.parametrize("leave", ("close", "half_close"))
+@pytest.mark.parametrize("size", (100, 100_000, 1_000_000))
+def test_leaving_behind_a_long_message(bench, leave, size):
+    """The end of the connection is told once, with the first of the reads that the message takes."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream)
+    stays = bench.connect(daemon)
+    served(stays)
+    before = daemon.descriptors()
+    for _ in range(20):
+        gone = bench.connect(daemon)
+        send(gone, wire.call("log", 2, (1, wire.STRING, b"x" * size), kind=wire.ONEWAY))
+        getattr(gone, leave)()
+    upstream.wait_for_calls(21)
+    served(stays)
+    slots = 3  # besides the one in use
+    eventually(lambda: daemon.descriptors() <= before + slots)
+
+
+def test_a_leaver_at_the_bound_does_not_spin(bench):
+    """Its ONEWAYs wait for room that another client takes again and again."""
+    let_go = {name: threading.Event() for name in (b"slow", b"oneway", b"other")}
+
+    def held(message):
+        for call in calls_of(message):
+            if call.value(1) in let_go:
+                let_go[call.value(1)].wait(PATIENCE)
+        return honest(message)
+
+    upstream = Scripted(bench, held)
+    daemon = bench.daemon(upstream, upstream={"max_pending_calls": 3, "call_timeout": "30s"},
+                          batch={"max_calls": 2, "min_calls": 1})
+    leaver, other = bench.connect(daemon), bench.connect(daemon)
+    introduce(leaver, other)
+    send(leaver, wire.wait(b"slow", 0, 1))
+    upstream.wait_for_calls(1)
+    leaver.send(b"".join(framed(wire.call("log", number, (1, wire.STRING, b"oneway"),
+                                          kind=wire.ONEWAY)) for number in range(8)))
+    assert leaver.nothing_comes(0.1)
+    other.send(b"".join(framed(wire.wait(b"other", 0, number)) for number in range(10)))
+    assert other.nothing_comes(0.1)
+    leaver.half_close()
+    let_go[b"slow"].set()
+    assert other.nothing_comes(0.1)
+    let_go[b"oneway"].set()
+    assert other.nothing_comes(0.2)
+    before = daemon.cpu_seconds()
+    assert other.nothing_comes(0.5)
+    assert daemon.cpu_seconds() - before < 0.1
+    let_go[b"other"].set()
+    assert [receive(other).seqid for _ in range(10)] == list(range(10))
+
+
 @pytest.mark.parametrize("kind", (wire.ONEWAY, wire.CALL), ids=("oneway", "as-call"))
 @pytest.mark.parametrize("lost", (False, True), ids=("answered", "lost"))
 def test_oneway_calls_of_a_paused_leaver_are_sent(bench, lost, kind):

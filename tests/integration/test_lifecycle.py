@@ -10,8 +10,8 @@ import pytest
 import wire
 from clients import Thrift
 from harness import PATIENCE, connect, eventually
-from scripted import SILENCE, Scripted, calls_of, honest
-from talk import introduce, receive, send
+from scripted import SILENCE, Holding, Scripted, calls_of, honest
+from talk import framed, internal_error, introduce, receive, send, served
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TTransportException
 
@@ -73,6 +73,24 @@ def test_drain_finishes_what_was_accepted(bench, held, flush):
     late = receive(raws[0])
     assert late.seqid == 77
     assert late.error()[0] == wire.INTERNAL_ERROR and "shutting down" in late.error()[1]
+    assert daemon.wait() == 0
+
+
+def test_drain_answers_what_was_read_and_not_taken(bench):
+    """max_client_calls keeps calls waiting that were read with the first one."""
+    upstream = Holding(bench)
+    daemon = bench.daemon(upstream, client={"max_client_calls": 1})
+    raw = bench.connect(daemon)
+    served(raw)
+    raw.send(b"".join(map(framed, (wire.wait(b"held", 0, 1), wire.echo(b"x", 2),
+                                   wire.echo(b"y", 3)))))
+    upstream.wait_for_calls(2)
+    daemon.signal(signal.SIGTERM)
+    daemon.log.wait_for("draining")
+    upstream.let_go.set()
+    assert receive(raw).type == wire.REPLY
+    for seqid in (2, 3):
+        assert "shutting down" in internal_error(raw, seqid)
     assert daemon.wait() == 0
 
 

@@ -103,3 +103,21 @@ Test(list, the_element_at_hand_may_be_removed_and_freed_on_the_way)
     }
     cr_assert(list_empty(&list));
 }
+
+Test(list, all_of_one_is_taken_over_by_another)
+{
+    for (int n = 0; n < 4; n++) {
+        List from, to;
+        Item items[4];
+        make(&from, items, n);
+        list_take_all(&from, &to);
+        cr_assert(list_empty(&from));
+        assert_list(&from, "");
+        char expected[] = "0123";
+        expected[n] = '\0';
+        assert_list(&to, expected);
+        for (int i = 0; i < n; i++)
+            list_remove(&items[i].link);
+        cr_assert(list_empty(&to));
+    }
+}

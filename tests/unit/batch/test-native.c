@@ -628,23 +628,28 @@ Test(native, an_item_that_would_be_too_deep_in_the_batch_is_passed_through)
     }
 }
 
-/* The limit of levels is of calls, not of what a list around the answers adds to these. */
+/* The limit of levels is of calls, not of what stands around the answers in a batch's. */
 Test(native, answers_of_64_levels_of_their_own_are_taken)
 {
-    Native native;
-    begin(&native, PROTOCOL_BINARY, policy_of(one, zero_one));
-    Value item = number(THRIFT_I32, 1), value = nested_lists(THRIFT_MAX_DEPTH - 1);
-    Fields arguments = {0}, response = {0}, result = {0}, own = {0};
-    add(&arguments, 1, &item);
-    call(&native, 0, all_forms[0], MESSAGE_CALL, &arguments.value);
-    send(&native);
-    Value list = list_of(&value, 1);
-    add(&response, 1, &list);
-    add(&result, 0, &response.value);
-    char why[SPLIT_WHY_SIZE] = "";
-    expect_eq(receive(&native, &result.value, why), SPLIT_OK, "%s", why);
-    add(&own, 0, &value);
-    expect_reply(&native, 0, all_forms[0], &own.value);
-    value_clear(&value);
-    end(&native);
+    for (unsigned results = 0; results < 2; results++) {
+        Native native;
+        MethodPolicy policy = policy_of(one, zero_one);
+        policy.batch_response_item = results ? RESPONSE_ITEM_RESULT : RESPONSE_ITEM_VALUE;
+        begin(&native, PROTOCOL_BINARY, policy);
+        Value item = number(THRIFT_I32, 1), value = nested_lists(THRIFT_MAX_DEPTH - 1);
+        Fields arguments = {0}, element = {0}, response = {0}, result = {0}, own = {0};
+        add(&arguments, 1, &item);
+        call(&native, 0, all_forms[0], MESSAGE_CALL, &arguments.value);
+        send(&native);
+        add(&element, 1, &value);
+        Value list = list_of(results ? &element.value : &value, 1);
+        add(&response, 1, &list);
+        add(&result, 0, &response.value);
+        char why[SPLIT_WHY_SIZE] = "";
+        expect_eq(receive(&native, &result.value, why), SPLIT_OK, "%s", why);
+        add(&own, 0, &value);
+        expect_reply(&native, 0, all_forms[0], &own.value);
+        value_clear(&value);
+        end(&native);
+    }
 }

@@ -38,6 +38,8 @@ static unsigned n_in_flight(const Story *story)
 
 static void send_batches(Story *story)
 {
+    Batcher *batcher = story->scenario->batcher;
+    batcher_set_blocked(batcher, false);
     while (n_in_flight(story) < pace_slots(&story->pace)) {
         Flight *flight = scenario_take(story->scenario);
         if (flight == NULL)
@@ -51,6 +53,7 @@ static void send_batches(Story *story)
             i++;
         story->slots[i] = (InFlight){flight, now, begin + work};
     }
+    batcher_set_blocked(batcher, batcher_next_due(batcher, story->scenario->now) != NULL);
 }
 
 static void receive(Story *story, InFlight *slot)
@@ -63,14 +66,16 @@ static void receive(Story *story, InFlight *slot)
                 story->calls_at[k] = now + (20 + 3 * i) * NSEC_PER_USEC;
         }
     }
-    unsigned n_calls = slot->flight->n_calls, n = n_in_flight(story);
+    const Batch *batch = slot->flight->batch;
+    bool met = batch->n_taken > 1 || batch->sent > batch->since;
+    unsigned n = n_in_flight(story);
     flight_answers(slot->flight);
     slot->flight = NULL;
     if (story->fixed)
         return;
-    const Histogram *calls = &story->scenario->counters.call_nsec;
-    pace_answered(&story->pace, n_calls, n, now - slot->sent, calls);
-    batcher_set_gathering(story->scenario->batcher, pace_gathers(&story->pace));
+    Batcher *batcher = story->scenario->batcher;
+    pace_answered(&story->pace, met, n, now - slot->sent, batcher_answered(batcher));
+    batcher_set_gathering(batcher, pace_gathers(&story->pace));
 }
 
 static nsec_t next_event(const Story *story)
@@ -190,15 +195,37 @@ Test(pace, follows_when_the_upstream_changes)
     end_story(&story);
 }
 
+static void answers(Pace *pace, PaceSample *answered, bool met, unsigned n_batches)
+{
+    for (unsigned i = 0; i < n_batches; i++) {
+        answered->n_calls++;
+        answered->time += NSEC_PER_MSEC + i;
+        pace_answered(pace, met, 1, NSEC_PER_MSEC, *answered);
+    }
+}
+
 Test(pace, where_no_calls_meet_nothing_is_tried)
 {
     Pace pace;
-    Histogram calls = {0};
+    PaceSample answered = {0};
     pace_init(&pace, SLOTS);
-    uint32_t before = pace.now;
-    for (unsigned i = 0; i < 10000; i++) {
-        histogram_record(&calls, i * 1000);
-        pace_answered(&pace, 1, 1, NSEC_PER_MSEC, &calls);
-        cr_assert_eq(pace.now, before);
+    for (unsigned i = 0; i < 1000; i++) {
+        answers(&pace, &answered, false, 10);
+        expect(pace.step == 0 && pace.now == pace.chosen);
     }
+}
+
+Test(pace, a_trial_that_is_broken_off_is_not_the_last)
+{
+    Pace pace;
+    PaceSample answered = {0};
+    pace_init(&pace, SLOTS);
+    while (pace.step == 0)
+        answers(&pace, &answered, true, 1);
+    answers(&pace, &answered, false, 1000);
+    expect_eq(pace.step, 0);
+    unsigned n = 0;
+    while (pace.step == 0 && n++ < 10000)
+        answers(&pace, &answered, true, 1);
+    expect(pace.step > 0, "nothing is tried any more");
 }

@@ -3,6 +3,10 @@
 
 enum { CROWD = 3 };
 
+static MethodPolicy off = {.name = (char *)"off", .batch = BATCH_MODE_OFF},
+                    slow = {.name = (char *)"slow", .group = (char *)"slow"};
+static MethodPolicy *const policies[] = {&off, &slow};
+
 typedef struct Crowd {
     Scenario *scenario;
     FakeClient *clients[CROWD]; /* a, b, c */
@@ -35,10 +39,11 @@ static void crowd_is_answered(Crowd *crowd)
 /* Two rounds in which all of them come back together: that is how they become known for it. */
 static Crowd crowd_of(nsec_t upstream, nsec_t think)
 {
-    Crowd crowd = {.scenario = scenario_new(scenario_params()),
-                   .upstream = upstream,
-                   .think = think,
-                   .round = 1};
+    Crowd crowd = {
+        .scenario = scenario_new_with_policies(scenario_params(), policies, G_N_ELEMENTS(policies)),
+        .upstream = upstream,
+        .think = think,
+        .round = 1};
     for (unsigned i = 0; i < CROWD; i++)
         crowd.clients[i] = scenario_client(crowd.scenario);
     for (unsigned round = 0; round < 2; round++) {
@@ -157,5 +162,83 @@ Test(returning, a_lone_client_waits_for_nothing)
         g_free(text);
     }
     cr_assert_eq(scenario->counters.batch_wait_nsec.sum, 0);
+    scenario_end(scenario);
+}
+
+Test(returning, who_calls_another_method_is_not_waited_for)
+{
+    Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    scenario_pass(crowd.scenario, crowd.think);
+    client_calls(crowd.clients[2], "off", "passed");
+    g_free(scenario_send_through(crowd.scenario));
+    crowd_calls(&crowd, 0);
+    assert_takes_nothing(crowd.scenario);
+    crowd_calls(&crowd, 1);
+    flight_answers(assert_takes(crowd.scenario, "a3 b3"));
+    expect(line_answers(scenario_line(crowd.scenario, 1)));
+    scenario_end(crowd.scenario);
+}
+
+/* Where a slot was free, nothing that comes later makes a batch wait longer. */
+Test(returning, an_answer_does_not_put_off_a_batch_that_could_go)
+{
+    Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    Scenario *scenario = crowd.scenario;
+    crowd_calls(&crowd, 0);
+    crowd_calls(&crowd, 1);
+    assert_takes_nothing(scenario);
+    scenario_pass(scenario, NSEC_PER_MSEC / 4);
+    Flight *flight = assert_takes(scenario, "a3 b3");
+    crowd_calls(&crowd, 2);
+    Flight *other = assert_takes(scenario, "c3");
+    scenario_pass(scenario, NSEC_PER_MSEC);
+    flight_answers(flight);
+    crowd.round++;
+    scenario_pass(scenario, crowd.think);
+    crowd_calls(&crowd, 0);
+    assert_takes_nothing(scenario); /* b is to come */
+    nsec_t due = batcher_next_window(scenario->batcher, scenario->now);
+    scenario_pass(scenario, due - scenario->now);
+    crowd.clients[2]->caller.returns = true;
+    flight_answers(other); /* c is to come now; a4 has waited for a while */
+    scenario_pass(scenario, 65 * NSEC_PER_USEC);
+    flight_answers(assert_takes(scenario, "a4"));
+    scenario_end(scenario);
+}
+
+/* Each group has a patience of its own, so the batch that came first is not the first to be due. */
+Test(returning, the_timer_is_of_the_batch_that_is_due_first)
+{
+    Crowd crowd = crowd_of(200 * NSEC_PER_USEC, 20 * NSEC_PER_USEC);
+    Scenario *scenario = crowd.scenario;
+    FakeClient *d = scenario_client(scenario), *e = scenario_client(scenario);
+    static const char *const tokens[][2] = {{"d1", "e1"}, {"d2", "e2"}, {"d3", "e3"}};
+    Flight *flight = NULL;
+    for (unsigned i = 0; i < G_N_ELEMENTS(tokens); i++) {
+        client_calls(d, "slow", tokens[i][0]);
+        client_calls(e, "slow", tokens[i][1]);
+        flight = scenario_take(scenario);
+        scenario_pass(scenario, 2 * NSEC_PER_MSEC);
+        if (i + 1 < G_N_ELEMENTS(tokens))
+            flight_answers(flight);
+    }
+    for (unsigned i = 0; i < CROWD; i++) {
+        crowd.clients[i]->caller.answered = scenario->now;
+        crowd_calls(&crowd, i);
+    }
+    Flight *fast = scenario_take(scenario);
+    scenario_pass(scenario, 200 * NSEC_PER_USEC);
+    flight_answers(flight);
+    client_calls(d, "slow", "d4"); /* waits for e */
+    flight_answers(fast);
+    crowd.round++;
+    crowd_calls(&crowd, 0); /* waits for b and c */
+    assert_takes_nothing(scenario);
+    nsec_t due = batcher_next_window(scenario->batcher, scenario->now);
+    cr_assert_leq(due - scenario->now, 50 * NSEC_PER_USEC);
+    scenario_pass(scenario, due - scenario->now);
+    flight_answers(assert_takes(scenario, "a4"));
+    scenario_pass(scenario, NSEC_PER_MSEC);
+    flight_answers(assert_takes(scenario, "d4"));
     scenario_end(scenario);
 }

@@ -147,6 +147,11 @@ Test(config_errors, what_does_not_go_together)
         {SERVERS "call_timeout = 1500ms\n[batch]\nwindow = 2000ms\n",
          "t.ini:5: [batch] window: '2s' is longer than [upstream] call_timeout, 1500ms; make it "
          "shorter, or calls time out before they are sent"},
+        {SERVERS "max_pending_calls = 2\n[daemon]\nworkers = 2\n", ""},
+        {SERVERS "max_pending_calls = 1\n[daemon]\nworkers = 2\n",
+         "t.ini:3: [upstream] max_pending_calls: '1' is less than [daemon] workers, 2; each of "
+         "them "
+         "needs room for a call"},
         {SERVERS "[batch]\nwindow = 6s\n",
          "t.ini:4: [batch] window: '6s' is longer than [upstream] call_timeout, 5s; make it "
          "shorter, or calls time out before they are sent"},
