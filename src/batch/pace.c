@@ -1,13 +1,19 @@
 #include "batch/pace.h"
 
+#include <glib.h>
+
 enum {
     EPOCH_BATCHES = 24,
-    EPOCH_CALLS = 96,     /* both at least */
+    EPOCH_CALLS = 64,     /* both at least */
     LEAST_BATCHES = 4,    /* of a candidate's epoch */
     SETTLING_BATCHES = 6, /* at an epoch's begin: the pace before still shows */
     TRIAL_STEPS = 4,
-    CLEARLY_LESS = 95, /* percent */
-    CLEARLY_MORE = 115,
+    CLEARLY_LESS = 97, /* percent */
+    MUCH_LESS = 88,    /* these two end a trial at half its length */
+    MUCH_MORE = 115,
+    USUAL_LEAST = 75, /* what the load has not changed by, in percent */
+    USUAL_MOST = 133,
+    UNUSUAL_EPOCHS = 3,
     MAX_BACKOFF = 256, /* epochs */
     SMOOTHING = 8,     /* the latest time counts for an eighth */
 };
@@ -78,31 +84,20 @@ static void begin_trial(Pace *pace)
 
 static double mean_time(const PaceSample *sample)
 {
-    return sample->n_calls > 0 ? (double)sample->time / (double)sample->n_calls : 0;
+    return (double)MAX(sample->time, 1) / (double)MAX(sample->n_calls, 1);
 }
 
-static bool candidate_is_clearly_better(const Pace *pace)
+/* What calls take with the candidate, in percent of what they take with the chosen one. */
+static double candidate_percent(const Pace *pace)
 {
-    return mean_time(&pace->of_candidate) * 100 < mean_time(&pace->of_chosen) * CLEARLY_LESS;
-}
-
-static bool candidate_is_better(const Pace *pace)
-{
-    if (pace->kind == CANDIDATE_FEWER_SLOTS && pace->chosen > 0) /* as good is better */
-        return mean_time(&pace->of_candidate) <= mean_time(&pace->of_chosen);
-    return candidate_is_clearly_better(pace);
-}
-
-static bool candidate_is_bad(const Pace *pace)
-{
-    return mean_time(&pace->of_candidate) * 100 > mean_time(&pace->of_chosen) * CLEARLY_MORE;
+    return 100 * mean_time(&pace->of_candidate) / mean_time(&pace->of_chosen);
 }
 
 static bool end_trial(Pace *pace)
 {
     pace->step = 0;
     pace->pause = 1;
-    if (candidate_is_better(pace)) {
+    if (candidate_percent(pace) < CLEARLY_LESS) {
         pace->chosen = pace->candidate;
         pace->backoff = 1;
         pace->n_failed = 0;
@@ -123,14 +118,36 @@ static bool trial_goes_on(Pace *pace, const PaceSample *sample)
     PaceSample *of = pace->step % 2 ? &pace->of_chosen : &pace->of_candidate;
     of->n_calls += sample->n_calls;
     of->time += sample->time;
-    bool last = pace->step == TRIAL_STEPS || (pace->step % 2 == 0 && candidate_is_bad(pace));
+    bool last = pace->step == TRIAL_STEPS;
+    if (pace->step % 2 == 0)
+        last = last || candidate_percent(pace) < MUCH_LESS || candidate_percent(pace) > MUCH_MORE;
     pace->step++;
     return !last;
+}
+
+/* What was found holds for the load that it was found at. One epoch may be a coincidence. */
+static void notice_other_load(Pace *pace, const PaceSample *sample)
+{
+    double percent = 100 * mean_time(sample) / pace->usual_time;
+    if (percent > USUAL_LEAST && percent < USUAL_MOST) {
+        pace->usual_time += (mean_time(sample) - pace->usual_time) / SMOOTHING;
+        pace->n_unusual = 0;
+        return;
+    }
+    if (++pace->n_unusual < UNUSUAL_EPOCHS)
+        return;
+    pace->n_unusual = 0;
+    pace->usual_time = mean_time(sample);
+    pace->pause = 1;
+    pace->backoff = 1;
+    pace->n_failed = 0;
 }
 
 static bool end_epoch(Pace *pace, const PaceSample *sample)
 {
     bool changed = false;
+    if (pace->step == 0)
+        notice_other_load(pace, sample);
     if (!pace->shared)
         pace->step = 0; /* nobody could have waited for anybody */
     else if (pace->step > 0 && !trial_goes_on(pace, sample))

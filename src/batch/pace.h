@@ -12,9 +12,9 @@
  *
  * and others are tried in turn with the present one, a few batches each: one slot less than are in
  * use, one more, and pace 0 (only it takes a crowd apart that travels together). One is kept when
- * calls take clearly less time with it; where it is the one with fewer slots, if they take no more.
- * At a given number of busy clients that means more throughput, at a given rate less latency.
- * Trials that bring nothing become rare.
+ * calls take clearly less time with it. At a given number of busy clients that means more
+ * throughput, at a given rate less latency. Trials that bring nothing become rare, until the load
+ * changes.
  *
  * A batch in flight for twice as long as they usually are does not count against the slots: nobody
  * waits for a slow call because the others were fast. */
@@ -45,6 +45,8 @@ typedef struct Pace {
     uint32_t in_flight;   /* batches, added up over those */
     uint32_t in_use;      /* slots on average, in the latest epoch of `chosen` */
     bool shared;          /* in this epoch calls met: in a batch, or in flight */
+    double usual_time;    /* of a call at this load, smoothed */
+    unsigned n_unusual;   /* epochs in a row that were otherwise */
     PaceSample begin, of_chosen, of_candidate;
     nsec_t upstream; /* smoothed: from sending a batch to its answer */
 } Pace;

@@ -10,7 +10,7 @@
 #include "net/server.h"
 #include "net/slot-internal.h"
 
-enum { PARTIAL_KEPT = 1024 * 1024 }; /* memory that a slot keeps between long answers */
+enum { PARTIAL_KEPT = 256 * 1024 }; /* memory that a slot keeps between long answers */
 
 static uint32_t n_batches_on(const Server *server)
 {

@@ -260,7 +260,8 @@ def flush_curves(bench, costs, loads):
                    for name, batch in FLUSHES.items()]
         for connections in loads:
             results = bench.rounds("flush", daemons, connections=connections,
-                                   **bench.steady | {"seconds": bench.options.seconds / 2})
+                                   warm_up=bench.steady["warm_up"] / 2,
+                                   seconds=bench.options.seconds / 2)
             for name, of_name in results.items():
                 curves[name][connections] = of_name
     return curves
