@@ -196,9 +196,9 @@ def test_a_worker_without_calls_gets_room(bench):
     assert place < 100, f"place {place} of {count}"
 
 
-def test_fewer_calls_than_workers(bench, upstream):
-    """The only call that may be pending is nobody's for long."""
-    daemon = bench.daemon(upstream, daemon={"workers": 4}, upstream={"max_pending_calls": 1})
+def test_as_many_calls_as_workers(bench, upstream):
+    """What may be pending is nobody's for long."""
+    daemon = bench.daemon(upstream, daemon={"workers": 4}, upstream={"max_pending_calls": 4})
     raws = [bench.connect(daemon) for _ in range(8)]
     for _ in range(20):
         introduce(*raws)
