@@ -63,8 +63,8 @@ void client_close(Client *client);
 /* Writes its replies as far as the peer takes them. */
 void client_flush(Client *client);
 
-/* What happened on its socket: Poller.ready. */
-void client_ready(void *client, uint32_t events);
+/* What happened on the socket of `object`, a client: Poller.ready. */
+void client_ready(void *object, uint32_t events);
 
 /* Goes on after a limit held it up, or where one read did not take all. */
 void client_resume(Client *client);
