@@ -91,7 +91,6 @@ static void set_state(Client *client, ClientState state)
     client->state = state;
 }
 
-/* Brings state and events in line with what the client may do now. */
 void client_update(Client *client)
 {
     ClientSet *set = client->set;

@@ -50,9 +50,9 @@ void loop_free(Loop *loop)
     if (loop == NULL)
         return;
     if (loop->base != NULL) {
+        event_base_free(loop->base);
         if (loop->timer_fd >= 0)
             close(loop->timer_fd);
-        event_base_free(loop->base);
     }
     g_free(loop->read_buffer);
     g_free(loop);

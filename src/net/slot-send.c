@@ -72,7 +72,6 @@ static void become_busy(Slot *slot)
                       pool->params.max_answer_size, false);
 }
 
-/* Tells the server how many calls it has here now. */
 void slot_count_inflight(Slot *slot)
 {
     slot->server->n_inflight += slot->batch->n_unanswered - slot->n_inflight;
@@ -95,7 +94,6 @@ void slot_send(Slot *slot, Batch *batch)
         give_back(slot);
 }
 
-/* The first from `call` on that was sent and is owed a reply. */
 Call *slot_owed_from(const Batch *batch, Call *call)
 {
     while (call != NULL && call->oneway && call->state == CALL_STATE_ENDED) {

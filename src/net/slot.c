@@ -82,7 +82,6 @@ static void take_from_server(Slot *slot)
         server->n_connecting[slot->kind]--;
 }
 
-/* The batch in flight is no longer this slot's. */
 Batch *slot_release_batch(Slot *slot)
 {
     Batch *batch = g_steal_pointer(&slot->batch);
