@@ -4,6 +4,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,19 @@ def upstream(bench):
 @pytest.fixture
 def daemon(bench, upstream):
     return bench.daemon(upstream)
+
+
+@pytest.fixture
+def held(bench):
+    """An upstream that answers when it is told to."""
+    from scripted import Scripted, honest  # needs what pytest_configure() puts on the path
+    let_go = threading.Event()
+
+    def script(message):
+        let_go.wait(harness.PATIENCE)
+        return honest(message)
+
+    upstream = Scripted(bench, script)
+    upstream.let_go = let_go
+    bench.on_end(let_go.set)
+    return upstream

@@ -401,3 +401,12 @@ def eventually(condition, timeout=PATIENCE, pause=0.005):
 def allow_many_descriptors():
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 65536), hard))
+
+
+def refuses(daemon):
+    """New connections are no longer accepted."""
+    try:
+        connect(daemon.address).close()
+        return False
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True

@@ -9,35 +9,11 @@ import time
 import pytest
 import wire
 from clients import Thrift
-from harness import PATIENCE, connect, eventually
+from harness import PATIENCE, connect, eventually, refuses
 from scripted import SILENCE, Holding, Scripted, calls_of, honest
 from talk import framed, internal_error, introduce, receive, send, served
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TTransportException
-
-def refuses(daemon):
-    """New connections are no longer accepted."""
-    try:
-        connect(daemon.address).close()
-        return False
-    except (ConnectionRefusedError, ConnectionResetError):
-        return True
-
-
-@pytest.fixture
-def held(bench):
-    """An upstream that answers when it is told to."""
-    let_go = threading.Event()
-
-    def script(message):
-        let_go.wait(PATIENCE)
-        return honest(message)
-
-    upstream = Scripted(bench, script)
-    upstream.let_go = let_go
-    bench.on_end(let_go.set)
-    return upstream
-
 
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT), ids=("TERM", "INT"))
 def test_ends_at_once_when_idle(bench, upstream, number):

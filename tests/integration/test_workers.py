@@ -9,20 +9,11 @@ from pathlib import Path
 import clients
 import pytest
 import wire
-from harness import PATIENCE, SANITIZED, Daemon, connect, crowd, eventually
+from harness import PATIENCE, SANITIZED, Daemon, connect, crowd, eventually, refuses
 from scripted import SILENCE, Holding, Scripted, honest
 from talk import all_right, call_all, framed, introduce, receive, send, served
 
 several = pytest.mark.parametrize("workers", (2, 4))
-
-
-def refuses(daemon):
-    """New connections are no longer accepted."""
-    try:
-        connect(daemon.address).close()
-        return False
-    except (ConnectionRefusedError, ConnectionResetError):
-        return True
 
 
 def spread(daemon):
@@ -30,21 +21,6 @@ def spread(daemon):
     daemon.end()
     return [int(found[1]) for found in
             daemon.log.matching(r"worker \d+: \d+ calls of (\d+) clients")]
-
-
-@pytest.fixture
-def held(bench):
-    """An upstream that answers nothing before it is told to."""
-    let_go = threading.Event()
-
-    def script(message):
-        let_go.wait(PATIENCE)
-        return honest(message)
-
-    upstream = Scripted(bench, script)
-    upstream.let_go = let_go
-    bench.on_end(let_go.set)
-    return upstream
 
 
 # --- serving --------------------------------------------------------------------------------------
