@@ -16,7 +16,7 @@ struct Batcher {
     void *ops_data;
     Counters *counters;
     BlockCache batches;
-    PaceSample answered;
+    PaceLoad load;  /* `waited`: less n_pending times now */
     List waiting;   /* Batch.waiting_link, by `since` */
     List through;   /* Batch.waiting_link: have calls that are to be passed through, as they came */
     List deadlines; /* Call.deadline_link, by `deadline` */

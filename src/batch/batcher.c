@@ -45,9 +45,11 @@ const BatcherParams *batcher_params(const Batcher *batcher)
     return &batcher->params;
 }
 
-PaceSample batcher_answered(const Batcher *batcher)
+PaceLoad batcher_load(const Batcher *batcher, nsec_t now)
 {
-    return batcher->answered;
+    PaceLoad load = batcher->load;
+    load.waited += load.n_pending * now;
+    return load;
 }
 
 /* Callers */
@@ -289,8 +291,13 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
     insert_deadline(batcher, call);
     set_method(batcher, call);
     set_group(batcher, call);
-    if (call->group->returning != NULL && caller->n_calls == 1)
-        returning_called(call->group->returning, caller, now);
+    Returning *returning = call->group->returning;
+    if (returning != NULL) {
+        batcher->load.n_pending++;
+        batcher->load.waited -= now;
+    }
+    if (returning != NULL && caller->n_calls == 1)
+        returning_called(returning, caller, now);
     else
         returning_forget(caller);
     batcher->counters->pending_calls++;

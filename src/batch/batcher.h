@@ -41,8 +41,8 @@ void batcher_free(Batcher *batcher); /* no call may be left */
 
 const BatcherParams *batcher_params(const Batcher *batcher);
 
-/* The calls of batches that the upstream has answered so far, and the time that they took. */
-PaceSample batcher_answered(const Batcher *batcher);
+/* For the pace: the calls that are not passed through, so far. */
+PaceLoad batcher_load(const Batcher *batcher, nsec_t now);
 
 /* A connected client: counts for "nobody left to wait for". */
 void batcher_add_caller(Batcher *batcher, Caller *caller);

@@ -33,6 +33,10 @@ static inline void end_call(Batcher *batcher, Call *call, CallOutcome outcome, n
     call->state = CALL_STATE_ENDED;
     if (call->type == MESSAGE_CALL && call->method->answers)
         call->oneway = call->method->policy->oneway; /* it has answered since this was submitted */
+    if (call->group->returning != NULL) {
+        batcher->load.n_pending--;
+        batcher->load.waited += now;
+    }
     group_unref(call->group);
     call->group = NULL;
     batcher_update_busy(batcher, call->caller);
@@ -155,8 +159,7 @@ static void answer_call(Batcher *batcher, Call *call, nsec_t now)
     Caller *caller = call->caller;
     Returning *returning = call->batch->group->returning;
     if (returning != NULL) {
-        batcher->answered.n_calls++;
-        batcher->answered.time += nsec_until(call->arrived, now);
+        batcher->load.n_answered++;
         if (caller->n_calls == 1 && !caller->departed)
             returning_answered(returning, caller, now);
     }

@@ -10,12 +10,13 @@
  *     pace 2   one slot less
  *     ...      to one slot
  *
- * and others are tried in turn with the present one, a few batches each: one slot less than are in
- * use, one more, and pace 0 (only it takes a crowd apart that travels together). One is kept when
- * calls take clearly less time with it. At a given number of busy clients that means more
- * throughput, at a given rate less latency. Trials that bring nothing become rare, until the load
- * changes.
+ * and others are tried in turn with the present one, for some batches each: one slot, pace 0 (only
+ * it takes a crowd apart that travels together), one slot less than are in use, one more. One is
+ * kept when calls take clearly less time with it. At a given number of busy clients that means more
+ * throughput, at a given rate less latency. A great difference is seen soon, a small one after
+ * more batches. Trials that bring nothing become rare, until the load changes.
  *
+ * Only a batch that may still grow is kept from an idle slot: a full one gains nothing by waiting.
  * A batch in flight for twice as long as they usually are does not count against the slots: nobody
  * waits for a slow call because the others were fast. */
 #pragma once
@@ -25,29 +26,33 @@
 
 #include "base/nsec.h"
 
-/* What calls took at a pace. */
-typedef struct PaceSample {
-    uint64_t n_calls;
-    nsec_t time; /* of all of them */
-} PaceSample;
+/* Calls at a pace. Those that are under way count with what they have waited so far: in the time
+ * right after a change those that end first are not like the others. */
+typedef struct PaceLoad {
+    uint64_t n_answered;
+    uint64_t n_pending;
+    nsec_t waited; /* added up over all of them, wrapping around */
+} PaceLoad;
 
 typedef struct Pace {
     uint32_t now;     /* the pace in force */
     uint32_t slowest; /* one slot */
     uint32_t chosen;  /* the best so far */
     uint32_t candidate;
-    unsigned kind;  /* of the next candidate: see pace.c */
+    unsigned kind;  /* of the candidate: see pace.c */
     unsigned step;  /* of a trial: chosen and candidate in turn; 0: no trial */
     unsigned pause; /* epochs until the next trial */
-    unsigned backoff, n_failed;
-    unsigned n_batches;   /* answered in this epoch */
-    uint64_t epoch_calls; /* of the latest epoch of `chosen` */
+    unsigned backoff;
+    bool settling;        /* this epoch is not measured: the pace before still shows */
+    PaceLoad begin;       /* of this epoch */
+    unsigned n_batches;   /* answered in it */
     uint32_t in_flight;   /* batches, added up over those */
-    uint32_t in_use;      /* slots on average, in the latest epoch of `chosen` */
     bool shared;          /* in this epoch calls met: in a batch, or in flight */
+    uint64_t epoch_calls; /* of the latest epoch of `chosen` */
+    uint32_t in_use;      /* slots on average, in that epoch */
     double usual_time;    /* of a call at this load, smoothed */
     unsigned n_unusual;   /* epochs in a row that were otherwise */
-    PaceSample begin, of_chosen, of_candidate;
+    PaceLoad of_chosen, of_candidate;
     nsec_t upstream; /* smoothed: from sending a batch to its answer */
 } Pace;
 
@@ -55,15 +60,21 @@ typedef struct Pace {
 void pace_init(Pace *pace, uint32_t slots);
 
 /* A batch was answered `upstream` after it was sent, while `n_in_flight` batches were under way on
- * its server, itself included. `met`: it had several calls, or waited to be sent. `answered`: of
- * all batches so far. True when `chosen` has changed. */
-bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream,
-                   PaceSample answered);
+ * its server, itself included. `met`: it had several calls, or waited to be sent. `load`: so
+ * far. True when `chosen` has changed. */
+bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream, PaceLoad load);
 
 /* How many slots of a server may be used. */
 static inline uint32_t pace_slots(const Pace *pace)
 {
     return pace->now == 0 ? pace->slowest : pace->slowest - pace->now + 1;
+}
+
+/* Whether a batch goes now to a server of which so many are used. A full one gains nothing by
+ * waiting. */
+static inline bool pace_has_room(const Pace *pace, uint32_t n_used, bool full)
+{
+    return full || n_used < pace_slots(pace);
 }
 
 /* Whether returning callers are waited for. */

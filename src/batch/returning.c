@@ -5,7 +5,7 @@
 
 enum {
     SMOOTHING = 8,      /* the latest time counts for an eighth */
-    PATIENCE_SHARE = 4, /* of the upstream's time */
+    PATIENCE_SHARE = 2, /* of the upstream's time */
 };
 
 void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, nsec_t now)

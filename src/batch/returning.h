@@ -6,7 +6,7 @@
  * for the callers of the latest answer, and goes as soon as the last of them is there. That is at
  * most
  *
- *     patience = a quarter of the time that the upstream takes, and never more than `window`,
+ *     patience = half of the time that the upstream takes, and never more than `window`,
  *
  * counted from when it could go: from its first call or, if no slot was free, from the answer that
  * freed one. Waited for are only callers that have come back so quickly the last time; a lone

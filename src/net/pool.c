@@ -69,12 +69,16 @@ static Server *less_loaded(Server *best, Server *other)
     return best == NULL || other->n_inflight < best->n_inflight ? other : best;
 }
 
-/* Whether adaptive flush uses another slot of the server; else, until when it does not. */
-static bool has_room(const Pool *pool, const Server *server, nsec_t now, nsec_t *until)
+/* Whether adaptive flush uses another slot of the server for the batch; else, until when it does
+ * not. */
+static bool has_room(const Pool *pool, const Server *server, const Batch *batch, nsec_t now,
+                     nsec_t *until)
 {
-    uint32_t slots = pace_slots(&pool->pace), n = 0;
-    if (slots == pool->params.connections || batcher_params(pool->batcher)->flush != FLUSH_ADAPTIVE)
+    bool full = batch->state == BATCH_STATE_FULL;
+    if (batcher_params(pool->batcher)->flush != FLUSH_ADAPTIVE ||
+        pace_slots(&pool->pace) == pool->params.connections)
         return true;
+    uint32_t n = 0;
     nsec_t earliest = NSEC_NEVER;
     LIST_EACH (&server->other, link) {
         const Slot *slot = LIST_OWNER(link, Slot, server_link);
@@ -86,9 +90,10 @@ static bool has_room(const Pool *pool, const Server *server, nsec_t now, nsec_t 
         n++;
         earliest = nsec_min(earliest, overdue);
     }
-    if (n >= slots)
-        *until = nsec_min(*until, earliest);
-    return n < slots;
+    if (pace_has_room(&pool->pace, n, full))
+        return true;
+    *until = nsec_min(*until, earliest);
+    return false;
 }
 
 /* Where a batch is to go at once: the server that is up with the fewest calls in flight, among
@@ -103,22 +108,22 @@ static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now, nsec
             batch_kind(batch) == BATCH_KIND_ENVELOPE && server->batching == SERVER_BATCHING_UNKNOWN;
         if (server->state != SERVER_STATE_UP || asking)
             continue;
-        if (!server_batches(server, batch, now) ||
-            (!list_empty(&server->idle[SLOT_KIND_BATCH]) && has_room(pool, server, now, until)))
+        if (!server_batches(server, batch, now) || (!list_empty(&server->idle[SLOT_KIND_BATCH]) &&
+                                                    has_room(pool, server, batch, now, until)))
             best = less_loaded(best, server);
     }
     return best;
 }
 
-/* Opens another connection where there are fewest calls in flight; for batches, `until` as in
+/* Opens another connection for the batch where there are fewest calls in flight; `until` as in
  * has_room(). */
-static void open_slot(Pool *pool, SlotKind kind, nsec_t now, nsec_t *until)
+static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now, nsec_t *until)
 {
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
         bool fit = kind == SLOT_KIND_THROUGH ||
-                   (server->n_connecting[kind] == 0 && has_room(pool, server, now, until));
+                   (server->n_connecting[kind] == 0 && has_room(pool, server, batch, now, until));
         if (server->state == SERVER_STATE_UP && fit && server_may_open_slot(server, kind))
             best = less_loaded(best, server);
     }
@@ -171,7 +176,7 @@ static void dispatch_batches(Pool *pool, nsec_t now)
         nsec_t until = NSEC_NEVER;
         Server *server = server_for(pool, batch, now, &until);
         if (server == NULL) {
-            open_slot(pool, SLOT_KIND_BATCH, now, &until);
+            open_slot(pool, SLOT_KIND_BATCH, batch, now, &until);
             loop_timer_set(&pool->overdue, until);
             batcher_set_blocked(pool->batcher, true);
             return;
@@ -221,7 +226,7 @@ static void dispatch_through(Pool *pool, nsec_t now)
             slot_send_through(slot, batch);
         } else if (batcher_wanted_carrier(batch) == NULL &&
                    ++n_unplaced > n_connecting_through(pool))
-            open_slot(pool, SLOT_KIND_THROUGH, now, NULL);
+            open_slot(pool, SLOT_KIND_THROUGH, batch, now, NULL);
     }
 }
 
@@ -237,9 +242,9 @@ void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight)
 {
     if (batcher_params(pool->batcher)->flush != FLUSH_ADAPTIVE)
         return;
-    nsec_t upstream = nsec_until(batch->sent, loop_now(pool->loop));
+    nsec_t now = loop_now(pool->loop), upstream = nsec_until(batch->sent, now);
     bool met = batch->n_taken > 1 || batch->sent > batch->since;
-    if (pace_answered(&pool->pace, met, n_in_flight, upstream, batcher_answered(pool->batcher)))
+    if (pace_answered(&pool->pace, met, n_in_flight, upstream, batcher_load(pool->batcher, now)))
         log_debug("adaptive flush: %u slots of a server are used%s", pace_slots(&pool->pace),
                   pace_gathers(&pool->pace) ? ", returning callers are waited for" : "");
     batcher_set_gathering(pool->batcher, pace_gathers(&pool->pace));

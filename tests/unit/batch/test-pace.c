@@ -1,10 +1,12 @@
 /* The pace against upstreams that take batches one at a time or side by side: clients in
- * closed loops, in virtual time. */
+ * closed loops, in virtual time, with a machine's noise. */
 #include "scenario.h"
+
+#include <math.h>
 
 #include "batch/pace.h"
 
-enum { SLOTS = 4, CROWD = 12 };
+enum { SLOTS = 4, MAX_CROWD = 100 };
 
 typedef struct Upstream {
     bool serial;
@@ -19,14 +21,22 @@ typedef struct InFlight {
 typedef struct Story {
     Scenario *scenario;
     Upstream upstream;
+    GRand *noise;
     Pace pace;
-    bool fixed; /* the limit stays */
-    FakeClient *clients[CROWD];
-    nsec_t calls_at[CROWD]; /* NSEC_NEVER: has called */
+    bool fixed; /* it stays */
+    unsigned n_clients;
+    FakeClient *clients[MAX_CROWD];
+    nsec_t calls_at[MAX_CROWD]; /* NSEC_NEVER: has called */
     InFlight slots[SLOTS];
     nsec_t upstream_free;
-    unsigned n_calls;
+    unsigned n_calls, most_in_flight;
 } Story;
+
+/* Exponentially distributed. */
+static nsec_t noise(Story *story, nsec_t mean)
+{
+    return (nsec_t)(-log(1 - g_rand_double(story->noise)) * (double)mean);
+}
 
 static unsigned n_in_flight(const Story *story)
 {
@@ -36,24 +46,38 @@ static unsigned n_in_flight(const Story *story)
     return n;
 }
 
+static nsec_t work(Story *story, unsigned n_calls)
+{
+    nsec_t usual = story->upstream.per_message + n_calls * story->upstream.per_call;
+    bool stalls = g_rand_int_range(story->noise, 0, 100) == 0;
+    return usual + noise(story, usual / 10) + (stalls ? noise(story, NSEC_PER_MSEC) : 0);
+}
+
+static void send_batch(Story *story)
+{
+    Flight *flight = scenario_take(story->scenario);
+    nsec_t now = story->scenario->now;
+    nsec_t begin = story->upstream.serial ? MAX(now, story->upstream_free) : now;
+    story->upstream_free = begin + work(story, flight->n_calls);
+    unsigned i = 0;
+    while (story->slots[i].flight != NULL)
+        i++;
+    story->slots[i] = (InFlight){flight, now, story->upstream_free};
+}
+
 static void send_batches(Story *story)
 {
     Batcher *batcher = story->scenario->batcher;
     batcher_set_blocked(batcher, false);
-    while (n_in_flight(story) < pace_slots(&story->pace)) {
-        Flight *flight = scenario_take(story->scenario);
-        if (flight == NULL)
-            return;
-        nsec_t now = story->scenario->now, work = story->upstream.per_message;
-        work += flight->n_calls * story->upstream.per_call;
-        nsec_t begin = story->upstream.serial ? MAX(now, story->upstream_free) : now;
-        story->upstream_free = begin + work;
-        unsigned i = 0;
-        while (story->slots[i].flight != NULL)
-            i++;
-        story->slots[i] = (InFlight){flight, now, begin + work};
+    const Batch *due;
+    while ((due = batcher_next_due(batcher, story->scenario->now)) != NULL) {
+        unsigned n = n_in_flight(story);
+        if (n == SLOTS || !pace_has_room(&story->pace, n, due->state == BATCH_STATE_FULL))
+            break;
+        send_batch(story);
     }
-    batcher_set_blocked(batcher, batcher_next_due(batcher, story->scenario->now) != NULL);
+    story->most_in_flight = MAX(story->most_in_flight, n_in_flight(story));
+    batcher_set_blocked(batcher, due != NULL);
 }
 
 static void receive(Story *story, InFlight *slot)
@@ -61,9 +85,10 @@ static void receive(Story *story, InFlight *slot)
     nsec_t now = story->scenario->now;
     for (unsigned i = 0; i < slot->flight->n_calls; i++) {
         FakeClient *client = slot->flight->calls[i].sent->client;
-        for (unsigned k = 0; k < CROWD; k++) {
+        for (unsigned k = 0; k < story->n_clients; k++) {
             if (story->clients[k] == client)
-                story->calls_at[k] = now + (20 + 3 * i) * NSEC_PER_USEC;
+                story->calls_at[k] =
+                    now + (20 + 3 * i) * NSEC_PER_USEC + noise(story, 20 * NSEC_PER_USEC);
         }
     }
     const Batch *batch = slot->flight->batch;
@@ -74,7 +99,7 @@ static void receive(Story *story, InFlight *slot)
     if (story->fixed)
         return;
     Batcher *batcher = story->scenario->batcher;
-    pace_answered(&story->pace, met, n, now - slot->sent, batcher_answered(batcher));
+    pace_answered(&story->pace, met, n, now - slot->sent, batcher_load(batcher, now));
     batcher_set_gathering(batcher, pace_gathers(&story->pace));
 }
 
@@ -85,7 +110,7 @@ static nsec_t next_event(const Story *story)
         if (story->slots[i].flight != NULL)
             at = MIN(at, story->slots[i].done);
     }
-    for (unsigned k = 0; k < CROWD; k++)
+    for (unsigned k = 0; k < story->n_clients; k++)
         at = MIN(at, story->calls_at[k]);
     return at;
 }
@@ -99,7 +124,7 @@ static void turn(Story *story)
         if (story->slots[i].flight != NULL && story->slots[i].done <= scenario->now)
             receive(story, &story->slots[i]);
     }
-    for (unsigned k = 0; k < CROWD; k++) {
+    for (unsigned k = 0; k < story->n_clients; k++) {
         if (story->calls_at[k] > scenario->now)
             continue;
         char *token = g_strdup_printf("t%u", story->n_calls++);
@@ -113,15 +138,20 @@ static void turn(Story *story)
 /* At that pace, or at one that is found: FIND. */
 enum { FIND = -1 };
 
-static Story story_of(Upstream upstream, int pace)
+static Story story_of(Upstream upstream, unsigned n_clients, int pace)
 {
-    Story story = {.scenario = scenario_new(scenario_params()), .upstream = upstream};
+    Story story = {
+        .scenario = scenario_new(scenario_params()),
+        .upstream = upstream,
+        .noise = g_rand_new_with_seed(n_clients),
+        .n_clients = n_clients,
+    };
     pace_init(&story.pace, SLOTS);
     story.fixed = pace != FIND;
     if (story.fixed)
         story.pace.now = (uint32_t)pace;
     batcher_set_gathering(story.scenario->batcher, pace_gathers(&story.pace));
-    for (unsigned k = 0; k < CROWD; k++) {
+    for (unsigned k = 0; k < n_clients; k++) {
         story.clients[k] = scenario_client(story.scenario);
         story.calls_at[k] = k * 37 * NSEC_PER_USEC;
     }
@@ -139,26 +169,29 @@ static void end_story(Story *story)
     while ((flight = scenario_take(story->scenario)) != NULL)
         flight_answers(flight);
     scenario_end(story->scenario);
+    g_rand_free(story->noise);
 }
 
-/* Calls a second of the later half of so many calls. */
-static double speed(Story *story, unsigned n_calls)
+/* Calls a second in the time that follows. */
+static double speed(Story *story, nsec_t time)
 {
-    while (story->n_calls < n_calls / 2)
-        turn(story);
     nsec_t begin = story->scenario->now;
     unsigned before = story->n_calls;
-    while (story->n_calls < n_calls)
+    while (story->scenario->now < begin + time)
         turn(story);
     return (story->n_calls - before) * 1e9 / (double)(story->scenario->now - begin);
 }
 
-static double speed_at(Upstream upstream, int pace)
+static double best_speed(Upstream upstream, unsigned n_clients)
 {
-    Story story = story_of(upstream, pace);
-    double found = speed(&story, 12000);
-    end_story(&story);
-    return found;
+    double best = 0;
+    for (int pace = 0; pace <= SLOTS; pace++) {
+        Story story = story_of(upstream, n_clients, pace);
+        speed(&story, 50 * NSEC_PER_MSEC);
+        best = MAX(best, speed(&story, 150 * NSEC_PER_MSEC));
+        end_story(&story);
+    }
+    return best;
 }
 
 /* Batches at a time, batches side by side that cost as much as their calls do, and batches side by
@@ -168,49 +201,85 @@ static const Upstream serial = {true, NSEC_PER_MSEC, 10 * NSEC_PER_USEC},
                       parallel = {false, 20 * NSEC_PER_USEC, 300 * NSEC_PER_USEC},
                       sleeping = {false, NSEC_PER_MSEC, 0};
 
+/* `after` so long with so many clients. */
+static void expect_found(Upstream upstream, unsigned n_clients, nsec_t after, double share)
+{
+    double best = best_speed(upstream, n_clients);
+    Story story = story_of(upstream, n_clients, FIND);
+    speed(&story, after);
+    double found = speed(&story, 300 * NSEC_PER_MSEC);
+    cr_expect_gt(found, share * best, "%u clients: %.0f/s, the best is %.0f/s", n_clients, found,
+                 best);
+    end_story(&story);
+}
+
 Test(pace, what_is_found_is_about_as_good_as_the_best)
 {
-    const Upstream upstreams[] = {serial, fast_serial, parallel, sleeping};
-    for (size_t i = 0; i < G_N_ELEMENTS(upstreams); i++) {
-        double best = 0;
-        for (int pace = 0; pace <= SLOTS; pace++) {
-            double fixed = speed_at(upstreams[i], pace);
-            best = MAX(best, fixed);
-        }
-        double found = speed_at(upstreams[i], FIND);
-        cr_expect_gt(found, 0.85 * best, "upstream %zu: %.0f/s, the best is %.0f/s", i, found,
-                     best);
+    expect_found(serial, 2, NSEC_PER_SEC, 0.9);
+    expect_found(serial, 12, NSEC_PER_SEC, 0.9);
+    expect_found(fast_serial, 12, NSEC_PER_SEC, 0.9);
+    expect_found(parallel, 12, 3 * NSEC_PER_SEC / 2, 0.9);
+    expect_found(sleeping, 12, NSEC_PER_SEC, 0.9);
+}
+
+Test(pace, a_great_difference_is_seen_soon)
+{
+    expect_found(serial, 2, 100 * NSEC_PER_MSEC, 0.85);
+    expect_found(serial, 5, 100 * NSEC_PER_MSEC, 0.85);
+    expect_found(serial, 30, 150 * NSEC_PER_MSEC, 0.85);
+}
+
+Test(pace, full_batches_use_every_slot)
+{
+    for (unsigned n_clients = 60; n_clients <= MAX_CROWD; n_clients += 40) {
+        Story story = story_of(serial, n_clients, SLOTS);
+        speed(&story, 50 * NSEC_PER_MSEC);
+        expect_eq(story.most_in_flight, n_clients > 64 ? 2U : 1U);
+        end_story(&story);
     }
 }
 
 Test(pace, follows_when_the_upstream_changes)
 {
-    Story story = story_of(serial, FIND);
-    speed(&story, 12000);
-    uint32_t of_serial = story.pace.chosen;
+    Story story = story_of(serial, 12, FIND);
+    speed(&story, NSEC_PER_SEC / 2);
+    expect_eq(story.pace.chosen, SLOTS);
     story.upstream = parallel;
-    double found = speed(&story, 60000);
-    cr_assert_lt(story.pace.chosen, of_serial);
-    cr_assert_gt(found, 0.85 * speed_at(parallel, 0));
+    speed(&story, 3 * NSEC_PER_SEC);
+    double found = speed(&story, 300 * NSEC_PER_MSEC);
+    cr_assert_gt(found, 0.85 * best_speed(parallel, 12));
     end_story(&story);
 }
 
-static void answers(Pace *pace, PaceSample *answered, bool met, unsigned n_batches)
+Test(pace, one_slot_leaves_only_gathering_to_be_tried)
+{
+    Pace pace;
+    PaceLoad load = {0};
+    pace_init(&pace, 1);
+    for (unsigned i = 0; i < 10000; i++) {
+        load.n_answered++;
+        load.waited += NSEC_PER_MSEC + i;
+        pace_answered(&pace, true, 1, NSEC_PER_MSEC, load);
+        expect(pace.now <= 1);
+    }
+}
+
+static void answers(Pace *pace, PaceLoad *load, bool met, unsigned n_batches)
 {
     for (unsigned i = 0; i < n_batches; i++) {
-        answered->n_calls++;
-        answered->time += NSEC_PER_MSEC + i;
-        pace_answered(pace, met, 1, NSEC_PER_MSEC, *answered);
+        load->n_answered++;
+        load->waited += NSEC_PER_MSEC + i;
+        pace_answered(pace, met, 1, NSEC_PER_MSEC, *load);
     }
 }
 
 Test(pace, where_no_calls_meet_nothing_is_tried)
 {
     Pace pace;
-    PaceSample answered = {0};
+    PaceLoad load = {0};
     pace_init(&pace, SLOTS);
     for (unsigned i = 0; i < 1000; i++) {
-        answers(&pace, &answered, false, 10);
+        answers(&pace, &load, false, 10);
         expect(pace.step == 0 && pace.now == pace.chosen);
     }
 }
@@ -218,14 +287,34 @@ Test(pace, where_no_calls_meet_nothing_is_tried)
 Test(pace, a_trial_that_is_broken_off_is_not_the_last)
 {
     Pace pace;
-    PaceSample answered = {0};
+    PaceLoad load = {0};
     pace_init(&pace, SLOTS);
     while (pace.step == 0)
-        answers(&pace, &answered, true, 1);
-    answers(&pace, &answered, false, 1000);
+        answers(&pace, &load, true, 1);
+    answers(&pace, &load, false, 1000);
     expect_eq(pace.step, 0);
     unsigned n = 0;
     while (pace.step == 0 && n++ < 10000)
-        answers(&pace, &answered, true, 1);
+        answers(&pace, &load, true, 1);
     expect(pace.step > 0, "nothing is tried any more");
+}
+
+Test(pace, load_counts_what_is_pending_with_its_time_so_far)
+{
+    Scenario *scenario = scenario_new(scenario_params());
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    scenario_pass(scenario, 7 * NSEC_PER_MSEC);
+    client_calls(a, "echo", "a1");
+    Flight *flight = scenario_take(scenario);
+    scenario_pass(scenario, 2 * NSEC_PER_MSEC);
+    client_calls(b, "echo", "b1");
+    scenario_pass(scenario, 3 * NSEC_PER_MSEC);
+    flight_answers(flight);
+    scenario_pass(scenario, 4 * NSEC_PER_MSEC);
+    PaceLoad load = batcher_load(scenario->batcher, scenario->now);
+    cr_assert_eq(load.n_answered, 1);
+    cr_assert_eq(load.n_pending, 1);
+    cr_assert_eq(load.waited, (5 + 7) * NSEC_PER_MSEC);
+    flight_answers(scenario_take(scenario));
+    scenario_end(scenario);
 }
