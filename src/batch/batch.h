@@ -59,6 +59,7 @@ struct Batch {
     bool some_expired; /* in flight */
     int32_t seqid;     /* of the batch call, or of the first plain call: set when it is joined */
     Carrier *carrier;  /* NULL until it is on a connection */
+    const void *failed_on; /* the server that failed it the last time; only to be compared */
 
     /* Passed through: calls of this kind (native: of this policy) follow until then as well, for
      * its server does not batch them. */

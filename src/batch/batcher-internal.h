@@ -8,6 +8,7 @@
 #include <glib.h>
 
 #include "batch/batcher.h"
+#include "batch/retry-budget.h"
 
 struct Batcher {
     BatcherParams params;
@@ -16,6 +17,7 @@ struct Batcher {
     void *ops_data;
     Counters *counters;
     BlockCache batches;
+    RetryBudget retry_budget;
     PaceLoad load;  /* `waited`: less n_pending times now */
     List waiting;   /* Batch.waiting_link, by `since` */
     List through;   /* Batch.waiting_link: have calls that are to be passed through, as they came */

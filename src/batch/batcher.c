@@ -432,8 +432,10 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
     batch->plain = travels_plain(batcher, batch);
     bool first_time = batch->sent == 0;
     batch->sent = now;
-    if (first_time)
+    if (first_time) {
+        retry_budget_add(&batcher->retry_budget, batch->n_calls, now);
         count_batch(batcher, batch);
+    }
     return batch;
 }
 

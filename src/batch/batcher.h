@@ -106,6 +106,10 @@ void batcher_fail_waiting(Batcher *batcher, const char *text, nsec_t now);
  * their retries, which end with INTERNAL_ERROR and `text`. The batch is gone from its carrier. */
 void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t now);
 
+/* The server failed with the batch in flight, which may have been executed: the same, but only
+ * calls of idempotent methods wait again, as far as the budget allows (retry-budget.h). */
+void batcher_repeat(Batcher *batcher, Batch *batch, const char *text, nsec_t now);
+
 /* A batch of calls that travel by themselves: those before `until` (NULL: all) that have ended
  * leave it, so that one which is extended again and again does not grow. */
 void batcher_drop_ended(Batch *batch, const Call *until);

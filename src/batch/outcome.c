@@ -4,7 +4,7 @@
 #include "batch/batcher-internal.h"
 #include "batch/dedupe.h"
 
-enum { ERROR_TEXT_SIZE = 256 };
+enum { ERROR_TEXT_SIZE = 768 };
 
 static inline void leave_queues(Batcher *batcher, Call *call)
 {
@@ -233,10 +233,11 @@ void batcher_fail_waiting(Batcher *batcher, const char *text, nsec_t now)
     }
 }
 
-/* Puts a call of a batch that was not sent after all back among the waiting ones. */
+/* Puts a call that was in flight back among the waiting ones. */
 static void unsend_call(Batcher *batcher, Call *call)
 {
     call->state = CALL_STATE_WAITING;
+    call->answer = (CallAnswer){0};
     call->attempts++;
     call->caller->n_sent--;
     call->caller->n_waiting++;
@@ -244,19 +245,38 @@ static void unsend_call(Batcher *batcher, Call *call)
     batcher_update_busy(batcher, call->caller);
 }
 
-void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t now)
+/* Why a call is not sent again; NULL: it is. */
+static const char *why_not_again(Batcher *batcher, const Call *call, bool executed, nsec_t now)
+{
+    if (executed && !call->method->policy->idempotent)
+        return "; the call may have been executed";
+    if (call->attempts >= batcher->params.retries)
+        return "";
+    if (executed && !retry_budget_take(&batcher->retry_budget, now))
+        return "; the call is not sent again, too many have been";
+    return NULL;
+}
+
+/* `executed`: they may have been. */
+static void send_again(Batcher *batcher, Batch *batch, bool executed, const char *text, nsec_t now)
 {
     check(batch->state == BATCH_STATE_SENT);
     dedupe_undo(batch);
     LIST_EACH_SAFE (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
+        if (call->state == CALL_STATE_WAITING) /* passed through, and came later */
+            continue;
         if (call->state == CALL_STATE_SENT && call->caller->departed && !call->oneway)
             batcher_end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
-        if (call->state == CALL_STATE_SENT && call->attempts >= batcher->params.retries)
-            batcher_fail_call(batcher, call, CALL_OUTCOME_ERROR, text, now);
         if (call->state == CALL_STATE_SENT) {
-            unsend_call(batcher, call);
-            continue;
+            const char *why = why_not_again(batcher, call, executed, now);
+            if (why == NULL) {
+                unsend_call(batcher, call);
+                continue;
+            }
+            char reply[ERROR_TEXT_SIZE];
+            snprintf(reply, sizeof reply, "%s%s", text, why);
+            batcher_fail_call(batcher, call, CALL_OUTCOME_ERROR, reply, now);
         }
         batch_forget(batch, call);
     }
@@ -274,11 +294,23 @@ void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t no
     batch->carrier = NULL;
     batch->unbatched_until = 0; /* it may go to another server */
     batch->n_unanswered = 0;
+    batch->some_answered = batch->some_expired = false;
     if (batch_kind(batch) == BATCH_KIND_THROUGH) {
         batch->state = BATCH_STATE_OPEN;
-        list_append(&batcher->through, &batch->waiting_link);
+        if (!list_linked(&batch->waiting_link))
+            list_append(&batcher->through, &batch->waiting_link);
     } else {
         batch->state = BATCH_STATE_FULL;
         batcher_insert_waiting(batcher, batch);
     }
+}
+
+void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t now)
+{
+    send_again(batcher, batch, false, text, now);
+}
+
+void batcher_repeat(Batcher *batcher, Batch *batch, const char *text, nsec_t now)
+{
+    send_again(batcher, batch, true, text, now);
 }

@@ -27,6 +27,6 @@ typedef struct BatcherParams {
     uint32_t max_calls;      /* of one batch */
     size_t max_bytes;        /* of one batch, counting messages as they came */
     uint32_t min_calls;      /* fewer travel plain */
-    uint32_t retries;        /* how often a call that cannot have been executed is sent again */
+    uint32_t retries;        /* how often a call is sent again */
     size_t max_message_size; /* of one reply */
 } BatcherParams;

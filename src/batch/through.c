@@ -97,6 +97,8 @@ Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nse
         call->caller->n_sent++;
         batch->n_unanswered++;
         batcher->counters->passthrough_calls++;
+        if (call->attempts == 0)
+            retry_budget_add(&batcher->retry_budget, 1, now);
         batcher_update_busy(batcher, call->caller);
     }
     return first;

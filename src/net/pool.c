@@ -64,9 +64,16 @@ void pool_start(Pool *pool)
         server_open_slot(LIST_OWNER(link, Server, pool_link), SLOT_KIND_BATCH);
 }
 
-static Server *less_loaded(Server *best, Server *other)
+/* Where the batch should rather go: away from the server that failed it, then where fewer calls are
+ * in flight. */
+static Server *preferred(const Batch *batch, Server *best, Server *other)
 {
-    return best == NULL || other->n_inflight < best->n_inflight ? other : best;
+    if (best == NULL)
+        return other;
+    bool best_failed = best == batch->failed_on, other_failed = other == batch->failed_on;
+    if (best_failed != other_failed)
+        return best_failed ? other : best;
+    return other->n_inflight < best->n_inflight ? other : best;
 }
 
 /* Whether adaptive flush uses another slot of the server for the batch; else, until when it does
@@ -110,7 +117,7 @@ static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now, nsec
             continue;
         if (!server_batches(server, batch, now) || (!list_empty(&server->idle[SLOT_KIND_BATCH]) &&
                                                     has_room(pool, server, batch, now, until)))
-            best = less_loaded(best, server);
+            best = preferred(batch, best, server);
     }
     return best;
 }
@@ -125,19 +132,19 @@ static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now,
         bool fit = kind == SLOT_KIND_THROUGH ||
                    (server->n_connecting[kind] == 0 && has_room(pool, server, batch, now, until));
         if (server->state == SERVER_STATE_UP && fit && server_may_open_slot(server, kind))
-            best = less_loaded(best, server);
+            best = preferred(batch, best, server);
     }
     if (best != NULL && pool->connecting_pause.at == NSEC_NEVER)
         server_open_slot(best, kind);
 }
 
-static Slot *idle_through_slot(const Pool *pool)
+static Slot *idle_through_slot(const Pool *pool, const Batch *batch)
 {
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
         if (server->state == SERVER_STATE_UP && !list_empty(&server->idle[SLOT_KIND_THROUGH]))
-            best = less_loaded(best, server);
+            best = preferred(batch, best, server);
     }
     return best != NULL ? LIST_OWNER(list_first(&best->idle[SLOT_KIND_THROUGH]), Slot, server_link)
                         : NULL;
@@ -209,7 +216,7 @@ static Slot *through_slot_for(const Pool *pool, const Batch *batch)
 {
     Carrier *wanted = batcher_wanted_carrier(batch);
     if (wanted == NULL)
-        return idle_through_slot(pool);
+        return idle_through_slot(pool, batch);
     Slot *slot = LIST_OWNER(wanted, Slot, carrier);
     return slot->batch == batch || slot->state == SLOT_STATE_IDLE ? slot : NULL;
 }

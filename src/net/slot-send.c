@@ -52,6 +52,7 @@ static void give_back(Slot *slot)
              slot->server->name);
     Batch *batch = slot_release_batch(slot);
     slot_close(slot, text);
+    batch->failed_on = slot->server;
     batcher_requeue(pool->batcher, batch, text, loop_now(pool->loop));
 }
 

@@ -104,7 +104,7 @@ static void close_connection(Slot *slot)
     loop_defer(slot->server->pool->loop, &slot->server->pool->release);
 }
 
-void slot_close(Slot *slot, const char *text)
+static void end(Slot *slot, bool repeats, const char *text)
 {
     Pool *pool = slot->server->pool;
     nsec_t now = loop_now(pool->loop);
@@ -113,11 +113,20 @@ void slot_close(Slot *slot, const char *text)
     close_connection(slot);
     if (asked)
         server_told(slot->server, false, text);
-    if (batch != NULL) {
+    if (batch != NULL)
+        batch->failed_on = slot->server;
+    if (batch != NULL && repeats) {
+        batcher_repeat(pool->batcher, batch, text, now);
+    } else if (batch != NULL) {
         batcher_fail_batch(pool->batcher, batch, text, now);
         batcher_finish(pool->batcher, batch, now);
     }
     loop_defer(pool->loop, pool->dispatch);
+}
+
+void slot_close(Slot *slot, const char *text)
+{
+    end(slot, false, text);
 }
 
 /* The connection failed while a call was on it, or while it was being made. */
@@ -126,7 +135,7 @@ void slot_fail(Slot *slot, ServerFailure failure, const char *why)
     Server *server = slot->server;
     char text[SLOT_TEXT_SIZE];
     snprintf(text, sizeof text, "thrift-batchd: upstream %s: %s", server->name, why);
-    slot_close(slot, text);
+    end(slot, true, text);
     server_failed(server, failure, why);
 }
 

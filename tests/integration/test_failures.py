@@ -514,6 +514,34 @@ def test_a_call_is_not_executed_twice(bench):
     assert [call.value(1) for call in upstream.calls()] == [b"once"]
 
 
+@pytest.mark.parametrize("policy", ({}, {"batch": "off"}), ids=("batched", "passed-through"))
+@pytest.mark.parametrize("fault", (close, close_mid_answer, negative_frame), ids=lambda f: f.__name__)
+def test_an_idempotent_call_is_sent_again_elsewhere(bench, fault, policy):
+    """Each call meets the failing server first or never, and the other one answers it."""
+    failing, good = Scripted(bench, fault), Scripted(bench)
+    daemon = bench.daemon(failing, good, upstream=FORGIVING,
+                          method={"echo": {"idempotent": "yes"} | policy})
+    raw = bench.connect(daemon)
+    for seqid in range(1, 9):
+        token = b"again-%d" % seqid
+        send(raw, wire.echo(token, seqid))
+        reply = receive(raw)
+        assert (reply.type, reply.seqid, reply.value(0)) == (wire.REPLY, seqid, token)
+    assert failing.calls(), "the failing server was never tried"
+    assert len(good.calls()) == 8
+
+
+def test_an_idempotent_call_is_sent_again_once(bench):
+    """As often as `retries` says, and it gets its error then."""
+    upstream = Scripted(bench, close)
+    daemon = bench.daemon(upstream, upstream=FORGIVING | {"retries": "2"},
+                          method={"echo": {"idempotent": "yes"}})
+    raw = bench.connect(daemon)
+    send(raw, wire.echo(b"thrice", 1))
+    internal_error(raw, 1)
+    assert [call.value(1) for call in upstream.calls()] == [b"thrice"] * 3
+
+
 def test_many_failures_do_not_flood_the_log(bench):
     """A failing upstream costs a few lines a second, not one a call."""
     _held, address = refused_address()

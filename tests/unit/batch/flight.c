@@ -214,14 +214,16 @@ static void check_call(const Flight *flight, unsigned i)
             alone = false;
     }
     expect_eq(call->sent->n_ended, 0, "%s was over when it was sent", call->sent->token);
+    check_sent_again(call);
     if (!scenario_is_strict(flight->scenario)) {
         expect_eq(call->lane, 0);
         return;
     }
-    expect(call->sent->number > client->executed, "%s is late", call->sent->token);
+    bool again = call->call->attempts > 0;
+    expect(again || call->sent->number > client->executed, "%s is late", call->sent->token);
     expect(client->oneway_line == 0 || scenario_line(flight->scenario, client->oneway_line) == NULL,
            "%s does not follow its client's oneway call", call->sent->token);
-    if (alone && !client->lost_calls && flight->n_all == flight->n_calls)
+    if (alone && !again && !client->lost_calls && flight->n_all == flight->n_calls)
         expect_eq(call->lane, 0, "%s", flight->text);
 }
 
@@ -510,6 +512,23 @@ void flight_returns(Flight *flight, const char *text)
     Batch *batch = flight->batch;
     flight_free(flight);
     batcher_requeue(scenario->batcher, batch, text, scenario->now);
+}
+
+void flight_breaks(Flight *flight, const char *text)
+{
+    Scenario *scenario = flight->scenario;
+    Batch *batch = flight->batch;
+    executed(flight);
+    for (unsigned i = 0; i < flight->n_all; i++)
+        flight->calls[i].sent->broken = true;
+    flight_free(flight);
+    batcher_repeat(scenario->batcher, batch, text, scenario->now);
+}
+
+void check_sent_again(const FlightCall *call)
+{
+    const MethodPolicy *policy = call->call->method->policy;
+    expect(!call->sent->broken || policy->idempotent, "%s is sent twice", call->sent->token);
 }
 
 void flight_is_unknown(Flight *flight)

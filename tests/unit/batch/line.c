@@ -60,10 +60,11 @@ static void check_call(Line *line, const FlightCall *call)
     SentCall *sent = call->sent;
     FakeClient *client = sent->client;
     expect_eq(sent->n_ended, 0, "%s was over when it was sent", sent->token);
+    check_sent_again(call);
     if (!scenario_is_strict(scenario))
         return;
-    expect(sent->number > client->executed, "%s is late", sent->token);
-    client->executed = sent->number;
+    expect(call->call->attempts > 0 || sent->number > client->executed, "%s is late", sent->token);
+    client->executed = MAX(client->executed, sent->number);
     expect(client->oneway_line == 0 || client->oneway_line == line->number ||
                scenario_line(scenario, client->oneway_line) == NULL,
            "%s does not follow its client's oneway call", sent->token);
@@ -245,6 +246,12 @@ bool line_answers(Line *line)
     return false;
 }
 
+static void line_free(Line *line)
+{
+    g_ptr_array_unref(line->server);
+    g_free(line);
+}
+
 void line_fails(Line *line, const char *text)
 {
     Scenario *scenario = line->scenario;
@@ -254,6 +261,17 @@ void line_fails(Line *line, const char *text)
         batcher_fail_batch(scenario->batcher, line->batch, text, scenario->now);
         finish(line);
     }
-    g_ptr_array_unref(line->server);
-    g_free(line);
+    line_free(line);
+}
+
+void line_breaks(Line *line, const char *text)
+{
+    Scenario *scenario = line->scenario;
+    expect(g_ptr_array_remove(scenario->lines, line));
+    carrier_clear(&line->carrier);
+    for (guint i = 0; i < line->server->len; i++)
+        ((FlightCall *)g_ptr_array_index(line->server, i))->sent->broken = true;
+    if (line->batch != NULL)
+        batcher_repeat(scenario->batcher, line->batch, text, scenario->now);
+    line_free(line);
 }

@@ -46,6 +46,7 @@ typedef struct SentCall {
     int32_t seqid;
     unsigned number; /* of the client's calls, from 1 */
     unsigned n_ended, n_replies;
+    bool broken; /* the server failed while it was in flight */
     size_t size;
 } SentCall;
 
@@ -132,6 +133,7 @@ Flight *scenario_take(Scenario *scenario);
 void flight_answers(Flight *flight);
 void flight_fails(Flight *flight, const char *text);
 void flight_returns(Flight *flight, const char *text); /* not a byte of it was sent */
+void flight_breaks(Flight *flight, const char *text);  /* the server failed */
 
 void flight_is_unknown(Flight *flight); /* UNKNOWN_METHOD: it is passed through */
 
@@ -143,7 +145,11 @@ Line *scenario_line(Scenario *scenario, unsigned number); /* NULL when it is clo
 
 /* The server answers the next call that it owes an answer to; false when there is none. */
 bool line_answers(Line *line);
-void line_fails(Line *line, const char *text); /* it is closed */
+void line_fails(Line *line, const char *text);  /* it is closed */
+void line_breaks(Line *line, const char *text); /* the server failed */
+
+/* A call that was in flight when its server failed is sent again only if that does no harm. */
+void check_sent_again(const FlightCall *call);
 
 /* The next answer to a plain batch; with the last one the flight has ended. */
 void flight_answers_next(Flight *flight);

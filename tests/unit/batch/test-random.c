@@ -28,7 +28,11 @@ static MethodPolicy keyed = {
     .batch_requests = {.ids = {1}, .len = 1},
     .batch_responses = {.ids = {0}, .len = 1},
 };
-static MethodPolicy *const policies[] = {&slow, &off, &log_off, &same, &many, &keyed};
+static MethodPolicy again = {.name = (char *)"again*", .idempotent = true};
+static MethodPolicy off_again = {
+    .name = (char *)"offAgain*", .batch = BATCH_MODE_OFF, .idempotent = true};
+static MethodPolicy *const policies[] = {&slow, &off,   &log_off, &same,
+                                         &many, &keyed, &again,   &off_again};
 
 typedef struct Walk {
     Random random;
@@ -55,9 +59,10 @@ static Flight *any_flight(Walk *walk)
  * for one that is owed none. */
 static void submit(Walk *walk)
 {
-    static const char *const methods[] = {
-        "echo",   "Users:getUser", "slowOne", "fail", "Users:log", "logSlow", "large",
-        "offOne", "offTwo",        "logOff",  "same", "many",      "keyed"};
+    static const char *const methods[] = {"echo",      "Users:getUser", "slowOne",  "fail",
+                                          "Users:log", "logSlow",       "large",    "offOne",
+                                          "offTwo",    "logOff",        "same",     "many",
+                                          "keyed",     "again",         "againTwo", "offAgain"};
     Random *random = &walk->random;
     FakeClient *client = any_client(walk);
     const char *method = methods[random_below(random, G_N_ELEMENTS(methods))];
@@ -152,13 +157,18 @@ static void lose(Walk *walk)
     Flight *flight = any_flight(walk);
     Line *line = any_line(walk);
     if (line != NULL && random_one_in(&walk->random, 2)) {
-        line_fails(line, "lost");
+        if (random_one_in(&walk->random, 2))
+            line_fails(line, "lost");
+        else
+            line_breaks(line, "lost");
         return;
     }
     if (flight == NULL)
         return;
     if (flight->n_answered == 0 && random_one_in(&walk->random, 2))
         flight_returns(flight, "nothing was sent");
+    else if (random_one_in(&walk->random, 2))
+        flight_breaks(flight, "lost");
     else
         flight_fails(flight, "lost");
 }
