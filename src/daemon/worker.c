@@ -115,13 +115,18 @@ static BatcherParams batcher_params_of(const Config *config)
     };
 }
 
+/* Of all workers, beside max_pending_bytes. */
+enum { MAX_UNFINISHED_BYTES = 16 * 1024 * 1024 };
+
 static ClientParams client_params_of(const Config *config)
 {
+    size_t unfinished = MIN(config->upstream.max_pending_bytes, (size_t)MAX_UNFINISHED_BYTES);
     return (ClientParams){
         .max_message_size = config->client.max_message_size,
         .max_client_calls = config->client.max_client_calls,
         .max_client_output = config->client.max_client_output,
         .max_pending_bytes = config->upstream.max_pending_bytes,
+        .max_unfinished_bytes = unfinished / config->daemon.workers,
         .idle_timeout = config->client.idle_timeout,
     };
 }

@@ -109,6 +109,7 @@ bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Bat
         .dispatch = dispatch,
     };
     call_cache_init(&set->call_cache);
+    unfinished_init(set, params->max_unfinished_bytes);
     room_init(&set->room, bounds, wake, data);
     list_init(&set->clients);
     list_init(&set->dirty);
@@ -127,6 +128,7 @@ void client_set_clear(ClientSet *set)
 {
     free_closed(set);
     check(list_empty(&set->clients));
+    unfinished_clear(set);
     block_cache_clear(&set->call_cache);
     poller_clear(&set->poller);
     loop_timer_clear(&set->idle);

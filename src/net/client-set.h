@@ -7,6 +7,7 @@
 #include "net/bounds.h"
 #include "net/loop.h"
 #include "net/poller.h"
+#include "net/unfinished.h"
 #include "wire/frame.h"
 
 typedef struct ClientParams {
@@ -14,11 +15,12 @@ typedef struct ClientParams {
     uint32_t max_client_calls;
     size_t max_client_output;
     size_t max_pending_bytes; /* a larger call is refused; the bounds themselves are in Room */
-    nsec_t idle_timeout;      /* 0: never */
+    size_t max_unfinished_bytes;
+    nsec_t idle_timeout; /* 0: never */
 } ClientParams;
 
 /* All clients of a worker. */
-typedef struct ClientSet {
+struct ClientSet {
     ClientParams params;
     Loop *loop; /* borrowed, like the next three */
     Batcher *batcher;
@@ -26,6 +28,7 @@ typedef struct ClientSet {
     LoopTask *dispatch; /* deferred when batches may have become due */
     FrameReader reader; /* of every client that keeps none */
     Poller poller;      /* of the clients' sockets */
+    Unfinished unfinished;
     BlockCache call_cache;
     List clients;  /* Client.set_link */
     List dirty;    /* Client.dirty_link: have replies to be written */
@@ -40,7 +43,7 @@ typedef struct ClientSet {
     _Atomic uint64_t n_gone; /* of them, as far as others know: see client_set_publish() */
     bool at_bound;           /* of pending calls or bytes: somebody has been paused for it */
     bool draining;           /* calls are answered 'shutting down' */
-} ClientSet;
+};
 
 /* The set is zero-initialised by this; it must not move afterwards. `bounds` are those of all
  * workers; `wake` is called from any thread, and has the loop's thread call client_set_wake().

@@ -96,7 +96,7 @@ void client_update(Client *client)
     ClientSet *set = client->set;
     if (client->state == CLIENT_STATE_CLOSED)
         return;
-    bool reads = may_take(client);
+    bool takes = may_take(client), reads = takes && !unfinished_waits(client);
     if (reads && client->state == CLIENT_STATE_OPEN && !client->stalled && !client->unread &&
         client->events == wanted_events(client, true))
         return;
@@ -104,10 +104,9 @@ void client_update(Client *client)
         set_state(client, CLIENT_STATE_PAUSED);
     else if (client->state == CLIENT_STATE_PAUSED && reads)
         set_state(client, CLIENT_STATE_OPEN);
-    bool takes = reads && client->state < CLIENT_STATE_CLOSING;
-    bool resumes =
-        takes && (client->stalled || (client->unread && client->state == CLIENT_STATE_OPEN));
-    if ((resumes || (!reads && set->at_bound)) && !list_linked(&client->resume_link))
+    bool resumes = takes && client->state < CLIENT_STATE_CLOSING &&
+                   (client->stalled || (client->unread && client->state == CLIENT_STATE_OPEN));
+    if ((resumes || (!takes && set->at_bound)) && !list_linked(&client->resume_link))
         list_append(&set->resuming, &client->resume_link);
     if (resumes)
         loop_defer(set->loop, &set->resume);
@@ -127,15 +126,6 @@ void client_release_if_done(Client *client)
     list_remove(&client->set_link);
     list_append(&client->set->closed, &client->set_link);
     loop_defer(client->set->loop, &client->set->release);
-}
-
-static void free_partial(Client *client)
-{
-    if (client->partial == NULL)
-        return;
-    buffer_clear(&client->partial->bytes);
-    g_free(client->partial);
-    client->partial = NULL;
 }
 
 static void drop_replies(Client *client)
@@ -187,7 +177,7 @@ void client_close(Client *client)
     close(client->fd);
     client->fd = -1;
     client->set->counters->clients--;
-    free_partial(client);
+    unfinished_free(client);
     list_remove(&client->dirty_link);
     list_remove(&client->resume_link);
     depart(client);
@@ -366,16 +356,16 @@ static void take_partial(Client *client)
     if (client->state == CLIENT_STATE_CLOSED)
         return;
     if (done == partial->bytes.len || reads_no_more(client))
-        free_partial(client);
+        unfinished_free(client);
     else
-        buffer_drop(&partial->bytes, done);
+        unfinished_drop(client, done);
 }
 
 static void take_bytes(Client *client, Bytes bytes)
 {
     ClientSet *set = client->set;
     if (client->partial != NULL) {
-        buffer_append(&client->partial->bytes, bytes.data, bytes.len);
+        unfinished_keep(client, NULL, bytes);
         take_partial(client);
         return;
     }
@@ -383,10 +373,7 @@ static void take_bytes(Client *client, Bytes bytes)
     size_t done = take_messages(client, &set->reader, bytes);
     if (done == bytes.len || reads_no_more(client))
         return;
-    client->partial = g_new(Partial, 1);
-    client->partial->reader = set->reader;
-    client->partial->bytes = (Buffer){0};
-    buffer_append(&client->partial->bytes, bytes.data + done, bytes.len - done);
+    unfinished_keep(client, &set->reader, (Bytes){bytes.data + done, bytes.len - done});
 }
 
 /* The usual read of an ordinary client: one whole call, when it is owed nothing. False: nothing has
@@ -413,22 +400,24 @@ static bool take_usual(Client *client, Bytes bytes)
 /* One read; more in the next turn. `ends`: the connection is over behind what can be read. */
 static void read_bytes(Client *client, bool ends)
 {
-    Loop *loop = client->set->loop;
+    ClientSet *set = client->set;
+    uint8_t *buffer = set->loop->read_buffer;
     client->unread = true;
-    if (client->stalled) { /* first what was read before; client_resume() follows */
-        client_update(client);
+    if (client->stalled || unfinished_waits(client) || client_set_at_bound(set)) {
+        client_update(client); /* client_resume() follows */
         return;
     }
-    ssize_t len = recv(client->fd, loop->read_buffer, LOOP_READ_SIZE, 0);
+    size_t size = unfinished_read_size(client);
+    ssize_t len = recv(client->fd, buffer, size, 0);
     if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
         client_close(client);
         return;
     }
-    client->unread = len > 0 ? ends || len == LOOP_READ_SIZE : errno == EINTR;
-    if (len > 0 && !client->unread && take_usual(client, (Bytes){loop->read_buffer, (size_t)len}))
+    client->unread = len > 0 ? ends || len == (ssize_t)size : errno == EINTR;
+    if (len > 0 && !client->unread && take_usual(client, (Bytes){buffer, (size_t)len}))
         return;
     if (len > 0)
-        take_bytes(client, (Bytes){loop->read_buffer, (size_t)len});
+        take_bytes(client, (Bytes){buffer, (size_t)len});
     client_update(client);
 }
 

@@ -29,13 +29,7 @@ typedef enum __attribute__((packed)) ClientState {
     CLIENT_STATE_CLOSED,  /* without socket: waits for its calls in flight */
 } ClientState;
 
-/* A message that is cut short, or messages that may not be taken yet. */
-typedef struct Partial {
-    FrameReader reader;
-    Buffer bytes;
-} Partial;
-
-typedef struct Client {
+struct Client {
     ListLink set_link, dirty_link, resume_link;
     ClientSet *set;
     Caller caller;
@@ -51,7 +45,7 @@ typedef struct Client {
     bool stalled;    /* `partial` may hold whole messages that could not be taken yet */
     Form form;
     ClientState state;
-} Client;
+};
 
 /* Takes over the connection, and reads from it from now on. */
 void client_new(ClientSet *set, int fd);

@@ -1,0 +1,126 @@
+"""Messages that have begun and not ended: what they take is bounded, whoever sends them, and nobody
+who delivers is refused."""
+
+import contextlib
+import socket
+import threading
+
+import wire
+from harness import SANITIZED, eventually
+from talk import framed, receive, send, served
+from test_flow import wait_until_it_stops_working
+
+MIB = 1 << 20
+SMALL = {"max_pending_bytes": "4MiB"}  # unfinished messages of as much, too
+
+
+def large(number):
+    """A call of a MiB."""
+    return wire.echo(b"%04d" % number * (MIB // 4), number)
+
+
+def begin(raw, message, share=0.9):
+    """Sends the message but for its end, as far as the kernel takes it."""
+    data = framed(message)
+    data = data[:int(len(data) * share)]
+    with contextlib.suppress(BlockingIOError):
+        while data:
+            data = data[raw.socket.send(data, socket.MSG_DONTWAIT):]
+
+
+def test_memory_is_bounded(bench, upstream):
+    """Many clients begin a large message: no memory beyond the bound, and small calls go on."""
+    daemon = bench.daemon(upstream, upstream=SMALL)
+    other = bench.connect(daemon)
+    served(other)
+    before = daemon.memory()
+    for number in range(200):
+        begin(bench.connect(daemon), large(number))
+    for number in range(50):
+        served(other, b"other-%d" % number, number)
+    wait_until_it_stops_working(daemon)
+    assert daemon.memory() - before < (64 if SANITIZED else 16) * MIB
+    assert daemon.log.matching("have begun messages")
+
+
+def test_who_delivers_is_served(bench, upstream):
+    """All at once, and far more than may be kept: one after another they come through."""
+    daemon = bench.daemon(upstream, upstream=SMALL)
+    right = []
+
+    def call(number):
+        raw = bench.connect(daemon)
+        send(raw, large(number))
+        got = receive(raw)
+        right.append(got.seqid == number and got.value(0) == large(number).value(1))
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == [True] * 60
+
+
+def test_who_does_not_deliver_makes_room(bench, upstream):
+    """Those who send no more hold up an honest client for a moment, not for ever."""
+    daemon = bench.daemon(upstream, upstream=SMALL | {"call_timeout": "1s"})
+    idle = [bench.connect(daemon) for _ in range(20)]
+    for number, raw in enumerate(idle):
+        begin(raw, large(number))
+    honest = bench.connect(daemon)
+    for number in range(3):
+        send(honest, large(number))
+        got = receive(honest)
+        assert (got.type, got.value(0)) == (wire.REPLY, large(number).value(1))
+    closed = daemon.log.wait_for("its message does not come to an end")
+    assert closed
+    eventually(lambda: any(is_closed(raw) for raw in idle))
+
+
+def is_closed(raw):
+    try:
+        return raw.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_who_drips_while_others_wait_is_closed(bench, upstream):
+    """A byte now and then is no delivery either: a turn is no longer than call_timeout."""
+    daemon = bench.daemon(upstream, upstream=SMALL | {"call_timeout": "1s"})
+    dripping = [bench.connect(daemon) for _ in range(8)]
+    for number, raw in enumerate(dripping):
+        begin(raw, large(number), 0.8)
+    stop = threading.Event()
+
+    def drip():
+        while not stop.wait(0.03):
+            for raw in dripping:
+                with contextlib.suppress(OSError):
+                    raw.socket.send(b"0", socket.MSG_DONTWAIT)
+
+    thread = threading.Thread(target=drip)
+    thread.start()
+    honest = bench.connect(daemon)
+    send(honest, large(99))
+    assert receive(honest).value(0) == large(99).value(1)
+    stop.set()
+    thread.join()
+
+
+def test_a_paused_client_that_leaves_is_forgotten(bench, upstream):
+    daemon = bench.daemon(upstream, upstream=SMALL)
+    other = bench.connect(daemon)
+    served(other)
+    before = daemon.descriptors()
+    raws = [bench.connect(daemon) for _ in range(20)]
+    for number, raw in enumerate(raws):
+        begin(raw, large(number))
+    wait_until_it_stops_working(daemon)
+    for raw in raws:
+        raw.close()
+    eventually(lambda: daemon.descriptors() <= before)
+    send(other, large(1))
+    assert receive(other).value(0) == large(1).value(1)
