@@ -146,10 +146,14 @@ static void join_open_batch(Batcher *batcher, Call *call, nsec_t now)
         seal(batch, BATCH_REASON_FULL_BYTES);
 }
 
-/* Under strict order a call may only join the batch in which its caller's earlier calls are. */
+/* Under strict order a call may only join the batch in which its caller's earlier calls are. Under
+ * relaxed order a caller has no more calls waiting in batches than one batch takes, so that batches
+ * take from all callers in turn however many calls one of them sends. */
 static bool must_be_held(Batcher *batcher, const Call *call, nsec_t now)
 {
     Batch *batch = call->caller->batch;
+    if (!batcher_is_strict(batcher))
+        return call->caller->n_waiting >= batcher->params.max_calls;
     if (batch == NULL)
         return false;
     if (batch_kind(batch) == BATCH_KIND_THROUGH || through_applies(call))
@@ -425,7 +429,7 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
         call->caller->n_waiting--;
         call->caller->n_sent++;
         if (!batcher_is_strict(batcher)) /* else it stays as busy as it was */
-            batcher_update_busy(batcher, call->caller);
+            batcher_release_held(batcher, call->caller, now);
     }
     dedupe_calls(batch);
     batcher->counters->deduped_calls += batch->n_followers;

@@ -1,6 +1,6 @@
 /* The batcher decides which calls travel together, and when. It does no I/O and reads no clock.
  *
- *    submit ---> [held: behind the caller's batch] ---+
+ *    submit ---> [held: behind the caller's calls] ---+
  *       |                                             | finish releases
  *       v                                             v
  *    open batch of its group --full--> full      ...joins the open batch

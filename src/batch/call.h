@@ -27,7 +27,7 @@
 
 typedef enum __attribute__((packed)) CallState {
     CALL_STATE_NEW,
-    CALL_STATE_HELD,    /* behind its caller's batch */
+    CALL_STATE_HELD,    /* behind its caller's earlier calls */
     CALL_STATE_WAITING, /* in a batch that is not sent */
     CALL_STATE_SENT,    /* in a batch in flight */
     CALL_STATE_ENDED,   /* reply in hand, or none owed */

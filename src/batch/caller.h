@@ -2,7 +2,8 @@
  *
  * Strict order rests on one rule: at any moment all of a caller's calls that are waiting in, or
  * travelling with, a batch are in the same batch (`batch`). Later calls that cannot join it are
- * held, in order, until it is finished. Under relaxed order nothing is held. */
+ * held, in order, until it is finished. Under relaxed order calls are held while as many wait in
+ * batches as one takes. */
 #pragma once
 
 #include <stdbool.h>

@@ -99,7 +99,8 @@ Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nse
         batcher->counters->passthrough_calls++;
         if (call->attempts == 0)
             retry_budget_add(&batcher->retry_budget, 1, now);
-        batcher_update_busy(batcher, call->caller);
+        if (!batcher_is_strict(batcher)) /* else it stays as busy as it was */
+            batcher_release_held(batcher, call->caller, now);
     }
     return first;
 }
