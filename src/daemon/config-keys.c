@@ -117,7 +117,7 @@ static const ConfigKey upstream_keys[] = {
     {"idle_timeout", "30s", value_parse_duration, AT(upstream.idle_timeout),
      RANGE_OR_ZERO(NSEC_PER_MSEC, 24 * NSEC_PER_HOUR, NULL)},
     {"resolve_interval", "30s", value_parse_duration, AT(upstream.resolve_interval),
-     RANGE(10 * NSEC_PER_MSEC, 24 * NSEC_PER_HOUR), .effect = CONFIG_EFFECT_NONE},
+     RANGE(10 * NSEC_PER_MSEC, 24 * NSEC_PER_HOUR), .without_effect = true},
     {"max_failures", "3", value_parse_count, AT(upstream.max_failures), RANGE(1, 1000)},
     {"retries", "1", value_parse_count, AT(upstream.retries), RANGE_OR_ZERO(1, 100, NULL)},
     {"max_pending_calls", "100000", value_parse_count, AT(upstream.max_pending_calls),
@@ -128,9 +128,9 @@ static const ConfigKey upstream_keys[] = {
 
 static const ConfigKey admin_keys[] = {
     {"http", NULL, value_parse_listen_address, AT(admin.http), EXAMPLE("127.0.0.1:9901"),
-     .effect = CONFIG_EFFECT_NONE},
+     .without_effect = true},
     {"fb303", NULL, value_parse_listen_address, AT(admin.fb303),
-     EXAMPLE("unix:/run/thrift-batchd/fb303.sock"), .effect = CONFIG_EFFECT_NONE},
+     EXAMPLE("unix:/run/thrift-batchd/fb303.sock"), .without_effect = true},
 };
 
 /* `batch` comes first: what the native keys need depends on it. */
@@ -139,8 +139,7 @@ static const ConfigKey method_keys[] = {
     {"group", NULL, value_parse_word, AT_METHOD(group), EXAMPLE("slow")},
     {"dedupe", "no", value_parse_bool, AT_METHOD(dedupe), ANY},
     {"oneway", "no", value_parse_bool, AT_METHOD(oneway), ANY},
-    {"idempotent", "no", value_parse_bool, AT_METHOD(idempotent),
-     .effect = CONFIG_EFFECT_DEFAULT_ONLY},
+    {"idempotent", "no", value_parse_bool, AT_METHOD(idempotent), ANY},
     {"batch_method", NULL, value_parse_method, AT_METHOD(batch_method), EXAMPLE("getUsers"),
      CONFIG_NEED_NATIVE_REQUIRED},
     {"batch_item", NULL, value_parse_batch_item, 0, EXAMPLE("1"), CONFIG_NEED_NATIVE_REQUIRED},

@@ -2,16 +2,10 @@
  * value goes. Adding a key is a row here and a member of its struct. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "daemon/config-value.h"
-
-/* What of a key this version does. */
-typedef enum ConfigEffect {
-    CONFIG_EFFECT_FULL,
-    CONFIG_EFFECT_DEFAULT_ONLY, /* only the default works */
-    CONFIG_EFFECT_NONE,
-} ConfigEffect;
 
 /* When a key must be in the file. */
 typedef enum ConfigNeed {
@@ -28,7 +22,7 @@ typedef struct ConfigKey {
     size_t offset;  /* in Config, for the keys of [method.NAME] in MethodPolicy */
     ValueRule rule; /* without example: the default is one */
     ConfigNeed need;
-    ConfigEffect effect;
+    bool without_effect; /* in this version */
 } ConfigKey;
 
 typedef struct ConfigSection {

@@ -24,13 +24,6 @@ static G_DEFINE_QUARK(config - error, config_error)
     ConfigReport without_effect;
 } Load;
 
-static bool has_effect(const ConfigKey *key, const char *text)
-{
-    if (key->effect == CONFIG_EFFECT_DEFAULT_ONLY)
-        return g_strcmp0(text, key->fallback) == 0;
-    return key->effect == CONFIG_EFFECT_FULL;
-}
-
 static bool parse_value(const ConfigKey *key, const char *text, void *base, GError **error)
 {
     ValueRule rule = key->rule;
@@ -50,7 +43,7 @@ static bool load_given(Load *load, const char *section, const ConfigKey *key, co
         config_report_add(&load->errors, given->line, section, key->name, "%s", error->message);
         return false;
     }
-    if (!has_effect(key, given->value))
+    if (key->without_effect)
         config_report_add(&load->without_effect, given->line, section, key->name,
                           "accepted, but has no effect in this version");
     return true;
