@@ -376,8 +376,8 @@ static void take_bytes(Client *client, Bytes bytes)
     unfinished_keep(client, &set->reader, (Bytes){bytes.data + done, bytes.len - done});
 }
 
-/* The usual read of an ordinary client: one whole call, when it is owed nothing. False: nothing has
- * been taken. */
+/* The usual read of an ordinary client: one whole call, when it is owed nothing and nobody is at a
+ * bound. False: nothing has been taken. */
 static bool take_usual(Client *client, Bytes bytes)
 {
     ClientSet *set = client->set;
@@ -387,8 +387,7 @@ static bool take_usual(Client *client, Bytes bytes)
     Message message;
     if (!frame_take_usual(client->form, bytes, set->params.max_message_size, true, &message) ||
         message.whole.len + FRAME_HEADER_SIZE != bytes.len ||
-        (message.type != MESSAGE_CALL && message.type != MESSAGE_ONEWAY) ||
-        client_set_at_bound(set))
+        (message.type != MESSAGE_CALL && message.type != MESSAGE_ONEWAY))
         return false;
     client->active = loop_now(set->loop);
     submit(client, &message);
