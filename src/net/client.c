@@ -402,11 +402,12 @@ static void read_bytes(Client *client, bool ends)
     ClientSet *set = client->set;
     uint8_t *buffer = set->loop->read_buffer;
     client->unread = true;
-    if (client->stalled || unfinished_waits(client) || client_set_at_bound(set)) {
+    bool scarce = set->unfinished.scarce;
+    if (client->stalled || (scarce && unfinished_waits(client)) || client_set_at_bound(set)) {
         client_update(client); /* client_resume() follows */
         return;
     }
-    size_t size = unfinished_read_size(client);
+    size_t size = scarce ? unfinished_read_size(client) : (size_t)LOOP_READ_SIZE;
     ssize_t len = recv(client->fd, buffer, size, 0);
     if (len == 0 || (len < 0 && errno != EAGAIN && errno != EINTR)) {
         client_close(client);
