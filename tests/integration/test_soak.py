@@ -1,0 +1,23 @@
+"""A short soak: every reply is checked while servers fail in every way (tests/soak)."""
+
+import pytest
+from soak import Soak
+
+SECONDS = 4
+
+
+@pytest.mark.parametrize("seed,workers", ((2, 1), (11, 2)))
+def test_soak(bench, figure, seed, workers):
+    soak = Soak(bench, seed, daemon={"workers": workers})
+    soak.run(SECONDS, warm_up=0.5, longest_fault=0.3)
+    figure(soak.summary())
+    assert soak.good(), "\n".join([soak.summary(), *soak.report()])
+    assert soak.oracle.counts["right"] > 500 and soak.faults > 5
+
+
+def test_a_daemon_that_dies_is_seen(bench):
+    soak = Soak(bench, 1)
+    soak.daemon.kill()
+    soak.daemon.expected_status = -9  # for the bench
+    soak.run(0, warm_up=0)
+    assert not soak.good()
