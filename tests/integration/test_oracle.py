@@ -7,7 +7,7 @@ import faulty
 import pytest
 import sessions
 import wire
-from faulty import FaultyUpstream, answers_to, framed, right
+from faulty import FaultyUpstream, right
 from oracle import Oracle
 from sessions import Session
 
@@ -15,8 +15,8 @@ COUNT = 2  # calls of a session
 
 
 class Lying(FaultyUpstream):
-    """Answers with `lie(sock, message, answers)`, and says that it has executed each call so many
-    times. Like the daemon it refuses what only a server may send."""
+    """Answers with `lie(exchange)`, and says that it has executed each call so many times. Like the
+    daemon it refuses what only a server may send."""
 
     def __init__(self, bench, oracle, lie=right, times=1):
         def took_down(numbers):
@@ -27,21 +27,23 @@ class Lying(FaultyUpstream):
         self._lie = lie
         bench.on_end(self.stop)
 
-    def answer(self, sock, message):
+    def take(self, sock, message):
         if message.type == wire.REPLY:
-            refusal = wire.exception(message, wire.INVALID_MESSAGE_TYPE, "only a server may")
-            sock.sendall(framed([refusal]))
+            sock.sendall(wire.encode(wire.exception(message, wire.INVALID_MESSAGE_TYPE, "no call"),
+                                     transport=wire.FRAMED))
         else:
-            self.execute(message)
-            self._lie(sock, message, answers_to(message))
+            super().take(sock, message)
+
+    def answer(self, fault, exchange):
+        self._lie(exchange)
 
 
 def altered(alter):
     """A lie that changes each reply."""
-    def lie(sock, message, answers):
-        for answer in answers:
+    def lie(exchange):
+        for answer in exchange.answers:
             alter(answer)
-        right(sock, message, answers)
+        right(exchange)
     return lie
 
 
@@ -49,10 +51,10 @@ def together(alter):
     """A lie that waits for all replies of a session, and sends what alter() makes of them."""
     held = []
 
-    def lie(sock, message, answers):
-        held.extend(answers)
+    def lie(exchange):
+        held.extend(exchange.answers)
         if len(held) == COUNT:
-            right(sock, message, alter(held))
+            exchange.say(alter(held))
     return lie
 
 
@@ -151,12 +153,12 @@ def test_without_order(bench):
     assert not found(oracle)
 
 
-def answers_all(sock, message, _answers):
-    sock.sendall(framed([wire.reply(message)]))
+def answer_all(exchange):
+    exchange.say([wire.reply(exchange.message)])
 
 
 @pytest.mark.parametrize("lie,times,expected", (
-    (right, 1, {}), (right, 0, {}), (right, 2, {"doubled": COUNT}), (answers_all, 1, {"wrong": 1})),
+    (right, 1, {}), (right, 0, {}), (right, 2, {"doubled": COUNT}), (answer_all, 1, {"wrong": 1})),
     ids=("once", "never", "twice", "answered"))
 @pytest.mark.parametrize("kind", (wire.ONEWAY, wire.CALL))
 def test_oneway(bench, kind, lie, times, expected):
@@ -177,8 +179,13 @@ def test_a_method_that_may_be_repeated(bench, times, expected):
 def test_crossed_inside_a_batch(bench):
     """What no proxy can see shows through it: the values of two clients, swapped in their batch."""
     oracle = Oracle()
-    upstream = Lying(bench, oracle, lambda sock, message, answers: right(
-        sock, message, swap_values(answers) if len(answers) == 2 else answers))
+
+    def lie(exchange):
+        if len(exchange.answers) == 2:
+            swap_values(exchange.answers)
+        right(exchange)
+
+    upstream = Lying(bench, oracle, lie)
     daemon = bench.daemon(upstream, batch={"flush": "window", "window": "1min"},
                           upstream={"call_timeout": "2min"})
     with Session(daemon.address, oracle, random.Random(1)) as one, \

@@ -1,11 +1,11 @@
 """An upstream that executes calls, and answers as badly as it is told to.
 
-As a program it appends the number of each call that it executes to JOURNAL before it answers, so
-that an execution counts whatever becomes of the answer or of the process. Lines on its input,
-`FAULT CHANCE`, tell it what to do, and it says when it does so: `doing FAULT`. FAULT `right` is
-none.
+As a program, `PORT PROTOCOL JOURNAL`, it appends the number of each call that it executes to
+JOURNAL before it answers, so that an execution counts whatever becomes of the answer or of the
+process. Lines on its input, `FAULT CHANCE`, tell it what to do, and it says when it does so: `doing
+FAULT`. FAULT `right` is none.
 
-Framed binary; each connection has a thread. It serves executeBatch, two batch methods of its own
+Framed; each connection has a thread. It serves executeBatch, two batch methods of its own
 (getMany, findMany), and any other method: echoes, except those named in ONEWAY.
 """
 
@@ -17,6 +17,7 @@ import struct
 import sys
 import threading
 import time
+from dataclasses import dataclass
 
 import wire
 from oracle import bare, number_of
@@ -24,176 +25,195 @@ from oracle import bare, number_of
 ONEWAY = (b"log", b"note")
 NATIVE_LIST, NATIVE_MAP = b"getMany", b"findMany"
 BATCH_METHODS = (b"executeBatch", NATIVE_LIST, NATIVE_MAP)
-SLOWEST = 1.5  # seconds of a delay: some are longer than the daemon's call_timeout
+SLOWEST = 3.0  # seconds of a delay: some are longer than the daemon's call_timeout
 DRIPS = 100
 
 
 # --- right answers --------------------------------------------------------------------------------
 
-def values_of(message):
-    """The arguments of the calls that a message brings."""
-    if message.name in (NATIVE_LIST, NATIVE_MAP):
-        return message.value(1)[1]
-    return [call.value(1) for call in calls_of(message)]
-
-
-def calls_of(message):
-    return wire.requests_of(message) if message.name == b"executeBatch" else [message]
-
-
-def answers_to(message):
-    """One for each call: a value of a native batch, or a reply; None to a oneway method."""
-    if message.name in (NATIVE_LIST, NATIVE_MAP):
-        return values_of(message)
-    return [None if call.name in ONEWAY else
-            wire.Message(bare(call.name), wire.REPLY, call.seqid, [(0, wire.STRING, call.value(1))])
-            for call in calls_of(message)]
-
-
-def replies(message, answers):
-    """The messages that bring these answers."""
+def calls_of(message, protocol):
+    """The calls that a message brings, or for a batch method of ours their arguments."""
     if message.name == b"executeBatch":
-        return [wire.batch_reply(message, answers)]
-    if message.name == NATIVE_LIST:
-        return [wire.reply(message, (0, wire.LIST, (wire.STRING, answers)))]
-    if message.name == NATIVE_MAP:
-        return [wire.reply(message, (0, wire.MAP, (wire.STRING, wire.STRING,
-                                                   [(answer, answer) for answer in answers])))]
-    return [answer for answer in answers if answer is not None]
+        return wire.requests_of(message, protocol)
+    if message.name in BATCH_METHODS:
+        return message.value(1)[1]
+    return [message]
 
 
-def packed(message, answers):
-    return framed(replies(message, answers))
+def argument(call):
+    return call.value(1) if isinstance(call, wire.Message) else call
 
 
-def framed(messages):
-    return b"".join(wire.encode(message, transport=wire.FRAMED) for message in messages)
+def answer_to(call):
+    """A reply, or a value; None to a oneway method."""
+    if not isinstance(call, wire.Message):
+        return call
+    if call.name in ONEWAY:
+        return None
+    return wire.Message(bare(call.name), wire.REPLY, call.seqid, [(0, wire.STRING, argument(call))])
 
 
-def hang_up(sock):
-    sock.shutdown(socket.SHUT_RDWR)
+@dataclass
+class Exchange:
+    """A message that came, and the answers to its calls, which a fault may spoil."""
+    sock: socket.socket
+    protocol: str
+    message: wire.Message
+    answers: list
+
+    def replies(self):
+        """The messages that bring the answers."""
+        message, answers = self.message, self.answers
+        if message.name == b"executeBatch":
+            return [wire.batch_reply(message, answers, self.protocol)]
+        if message.name == NATIVE_LIST:
+            return [wire.reply(message, (0, wire.LIST, (wire.STRING, answers)))]
+        if message.name == NATIVE_MAP:
+            pairs = [(answer, answer) for answer in answers]
+            return [wire.reply(message, (0, wire.MAP, (wire.STRING, wire.STRING, pairs)))]
+        return [answer for answer in answers if answer is not None]
+
+    def bytes(self):
+        return self.encoded(self.replies())
+
+    def encoded(self, messages):
+        return b"".join(wire.encode(message, self.protocol, wire.FRAMED) for message in messages)
+
+    def say(self, messages):
+        self.sock.sendall(self.encoded(messages))
+
+    def hang_up(self):
+        self.sock.shutdown(socket.SHUT_RDWR)
 
 
 # --- faults of an answer: the calls have been executed --------------------------------------------
 
-def right(sock, message, answers):
-    sock.sendall(packed(message, answers))
+def right(exchange):
+    exchange.say(exchange.replies())
 
 
-def delayed(sock, message, answers):
+def delayed(exchange):
     time.sleep(random.uniform(0, SLOWEST))
-    right(sock, message, answers)
+    right(exchange)
 
 
-def silent(_sock, _message, _answers):
+def silent(_exchange):
     pass
 
 
-def closed(sock, _message, _answers):
-    hang_up(sock)
+def closed(exchange):
+    exchange.hang_up()
 
 
-def cut(sock, message, answers):
-    data = packed(message, answers)
-    sock.sendall(data[:len(data) // 2])
-    hang_up(sock)
+def cut(exchange):
+    data = exchange.bytes()
+    exchange.sock.sendall(data[:len(data) // 2])
+    exchange.hang_up()
 
 
-def reset(sock, message, answers):
-    sock.sendall(packed(message, answers)[:-1])
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+def reset(exchange):
+    exchange.sock.sendall(exchange.bytes()[:-1])
+    exchange.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     raise ConnectionResetError  # which closes it
 
 
-def dripping(sock, message, answers):
-    data = packed(message, answers)
+def dripping(exchange):
+    data = exchange.bytes()
     for byte in data[:DRIPS]:
-        sock.sendall(bytes([byte]))
+        exchange.sock.sendall(bytes([byte]))
         time.sleep(0.001)
-    sock.sendall(data[DRIPS:])
+    exchange.sock.sendall(data[DRIPS:])
 
 
-def one_too_few(sock, message, answers):
-    right(sock, message, answers[:-1])
+def one_too_few(exchange):
+    exchange.answers = exchange.answers[:-1]
+    right(exchange)
 
 
-def one_too_many(sock, message, answers):
-    right(sock, message, answers + answers[-1:])
+def one_too_many(exchange):
+    exchange.answers = exchange.answers + exchange.answers[-1:]
+    right(exchange)
 
 
-def shuffled(sock, message, answers):
+def shuffled(exchange):
     """Nobody can see that in a list of bare values."""
-    right(sock, message, answers if message.name == NATIVE_LIST else answers[::-1])
+    if exchange.message.name != NATIVE_LIST:
+        exchange.answers = exchange.answers[::-1]
+    right(exchange)
 
 
-def duplicated(sock, message, answers):
+def duplicated(exchange):
     """The same here."""
-    right(sock, message, answers if message.name == NATIVE_LIST else answers[:1] * len(answers))
+    if exchange.message.name != NATIVE_LIST:
+        exchange.answers = exchange.answers[:1] * len(exchange.answers)
+    right(exchange)
 
 
-def twice(sock, message, answers):
-    sock.sendall(packed(message, answers) * 2)
+def twice(exchange):
+    exchange.sock.sendall(exchange.bytes() * 2)
 
 
-def wrong_sequence_id(sock, message, answers):
-    wrong = replies(message, answers)
-    for reply in wrong:
+def wrong_sequence_id(exchange):
+    replies = exchange.replies()
+    for reply in replies:
         reply.seqid += 1
-    sock.sendall(framed(wrong))
+    exchange.say(replies)
 
 
-def wrong_sequence_ids_inside(sock, message, answers):
-    for answer in answers:
+def wrong_sequence_ids_inside(exchange):
+    for answer in exchange.answers:
         if isinstance(answer, wire.Message):
             answer.seqid += 1
-    right(sock, message, answers)
+    right(exchange)
 
 
-def wrong_types(sock, message, answers):
+def wrong_types(exchange):
     """Of a single call's result nobody knows the right type."""
-    wrong = [wire.reply(message, (0, wire.I32, 5))] if message.name in BATCH_METHODS \
-        else replies(message, answers)
-    sock.sendall(framed(wrong))
+    if exchange.message.name in BATCH_METHODS:
+        exchange.say([wire.reply(exchange.message, (0, wire.I32, 5))])
+    else:
+        right(exchange)
 
 
-def wrong_message_type(sock, message, answers):
-    wrong = replies(message, answers)
-    for reply in wrong:
+def wrong_message_type(exchange):
+    replies = exchange.replies()
+    for reply in replies:
         reply.type = wire.CALL
-    sock.sendall(framed(wrong))
+    exchange.say(replies)
 
 
-def garbage(sock, _message, _answers):
-    sock.sendall(b"HTTP/1.1 500 Internal Server Error\r\n\r\n")
+def garbage(exchange):
+    exchange.sock.sendall(b"HTTP/1.1 500 Internal Server Error\r\n\r\n")
 
 
-def framed_garbage(sock, _message, _answers):
-    sock.sendall(wire.frame(b"\xff\0garbage"))
+def framed_garbage(exchange):
+    exchange.sock.sendall(wire.frame(b"\xff\0garbage"))
 
 
-def truncated(sock, message, answers):
+def truncated(exchange):
     """The frame is whole, what is in it is not."""
-    sock.sendall(wire.frame(packed(message, answers)[4:-1]))
+    exchange.sock.sendall(wire.frame(exchange.bytes()[4:-1]))
 
 
-def claiming_more(sock, message, answers):
+def claiming_more(exchange):
     """A frame of which not everything comes."""
-    data = packed(message, answers)[4:]
-    sock.sendall(struct.pack(">I", len(data) + (8 << 20)) + data)
+    data = exchange.bytes()[4:]
+    exchange.sock.sendall(struct.pack(">I", len(data) + (8 << 20)) + data)
 
 
-def oversize(sock, message, answers):
-    sock.sendall(struct.pack(">I", 0x7fffffff) + packed(message, answers)[4:])
+def oversize(exchange):
+    exchange.sock.sendall(struct.pack(">I", 0x7fffffff) + exchange.bytes()[4:])
 
 
-def whole_exception(sock, message, _answers):
-    if message.name not in ONEWAY:
-        sock.sendall(framed([refusal(message)]))
+def whole_exception(exchange):
+    if exchange.message.name not in ONEWAY:
+        exchange.say([refusal(exchange.message)])
 
 
-def exception_inside(sock, message, answers):
-    right(sock, message, [refusal(answer) if isinstance(answer, wire.Message) else answer
-                          for answer in answers])
+def exception_inside(exchange):
+    exchange.answers = [refusal(answer) if isinstance(answer, wire.Message) else answer
+                        for answer in exchange.answers]
+    right(exchange)
 
 
 def refusal(message):
@@ -213,11 +233,21 @@ REFUSING, HANGING, NOT_BATCHING = "refusing", "hanging", "not_batching"
 FAULTS = (*(name for name in SPOILS if name != "right"), REFUSING, HANGING, NOT_BATCHING)
 
 
+def next_frame(stream):
+    """None where the daemon left, be it in the middle."""
+    head = stream.read(4)
+    if len(head) < 4:
+        return None
+    size, = struct.unpack(">I", head)
+    data = stream.read(size)
+    return data if len(data) == size else None
+
+
 class FaultyUpstream:
     """`took_down(numbers)` is told which calls are being executed."""
 
-    def __init__(self, took_down, port=0):
-        self._took_down = took_down
+    def __init__(self, took_down, port=0, protocol=wire.BINARY):
+        self._took_down, self._protocol = took_down, protocol
         self._fault, self._chance = "right", 1.0
         self._reading = threading.Event()  # not while it hangs
         self._reading.set()
@@ -242,12 +272,12 @@ class FaultyUpstream:
         """Neither listens nor keeps a connection."""
         if self._listener:
             with contextlib.suppress(OSError):
-                hang_up(self._listener)
+                self._listener.shutdown(socket.SHUT_RDWR)
             self._listener.close()
             self._listener = None
         for sock in list(self._connections):
             with contextlib.suppress(OSError):
-                hang_up(sock)
+                sock.shutdown(socket.SHUT_RDWR)
 
     def _listen(self, port):
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -264,33 +294,32 @@ class FaultyUpstream:
         self._connections.add(sock)
         with sock, contextlib.suppress(OSError):
             with sock.makefile("rb") as stream:
-                while len(head := stream.read(4)) == 4:
-                    data = stream.read(struct.unpack(">I", head)[0])
+                while data := next_frame(stream):
                     self._reading.wait()
-                    self.answer(sock, wire.decode_whole(data))
+                    self.take(sock, wire.decode_whole(data, self._protocol))
         self._connections.discard(sock)
 
-    def answer(self, sock, message):
-        """Executes the calls of a message, and answers in some way."""
+    def take(self, sock, message):
         fault = self._fault if random.random() < self._chance else "right"
         if fault == NOT_BATCHING and message.name in BATCH_METHODS:
             unknown = wire.exception(message, wire.UNKNOWN_METHOD, "unknown method")
-            sock.sendall(framed([unknown]))
-        else:
-            self.execute(message)
-            SPOILS.get(fault, right)(sock, message, answers_to(message))
+            Exchange(sock, self._protocol, message, []).say([unknown])
+            return
+        calls = calls_of(message, self._protocol)
+        self._took_down([number_of(argument(call)) for call in calls])
+        self.answer(fault, Exchange(sock, self._protocol, message, list(map(answer_to, calls))))
 
-    def execute(self, message):
-        self._took_down([number_of(value) for value in values_of(message)])
+    def answer(self, fault, exchange):
+        SPOILS.get(fault, right)(exchange)
 
 
-def main(port, journal):
+def main(port, protocol, journal):
     record = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def took_down(numbers):
         os.write(record, b"".join(b"%d\n" % number for number in numbers))
 
-    upstream = FaultyUpstream(took_down, port)
+    upstream = FaultyUpstream(took_down, port, protocol)
     print(f"listening on {upstream.address}", flush=True)
     for line in sys.stdin:
         fault, chance = line.split()
@@ -299,4 +328,4 @@ def main(port, journal):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3])

@@ -20,6 +20,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 # pylint: disable=wrong-import-position
 import faulty
+import wire
 from harness import Bench, Process, allow_many_descriptors, eventually
 from oracle import Oracle
 from sessions import Client, Session
@@ -30,7 +31,8 @@ FAULTS = (*faulty.FAULTS, KILLED)
 
 STEADY = 10  # right answers in a row: the ordinary client is served again
 RECOVERY = 12  # seconds for that: the longest backoff, and a call that times out
-GROWTH = 48 << 20  # bytes of memory, which a sanitizer multiplies
+GROWTH = 32 << 20  # bytes of memory: what the configuration below lets be pending
+REST = 20  # seconds until the daemon has closed what it does not need
 CLIENTS = 16
 WARM_UP = 2  # seconds
 IDLE = 1  # seconds: twice the daemon's idle_timeout
@@ -53,8 +55,9 @@ def setup(chance):
                    "max_client_output": "2MiB", "max_message_size": "1MiB"},
         "batch": {"flush": chance.choice(("adaptive", "window")), "window": "1ms", "max_calls": 16,
                   "min_calls": chance.choice((1, 2, 4)), "batch_retry_interval": "500ms"},
-        "upstream": {"connections": chance.choice((1, 2, 4)), "passthrough_connections": 8,
-                     "connect_timeout": "500ms", "call_timeout": "1s", "idle_timeout": "500ms",
+        "upstream": {"protocol": chance.choice((wire.BINARY, wire.COMPACT)),
+                     "connections": chance.choice((1, 2, 4)), "passthrough_connections": 8,
+                     "connect_timeout": "500ms", "call_timeout": "2s", "idle_timeout": "500ms",
                      "retries": RETRIES, "max_pending_calls": 500, "max_pending_bytes": "32MiB"},
     }
 
@@ -62,13 +65,14 @@ def setup(chance):
 class Server:
     """A faulty upstream in a process of its own, which keeps its port when it is gone."""
 
-    def __init__(self, bench, number):
+    def __init__(self, bench, number, protocol):
         # Bound, never listening: the kernel gives the port to nobody else.
         self._port = socket.socket()
         self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._port.bind(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self._port.getsockname()[1]
         self.complaints = []  # of what it got from the daemon and could not read
+        self._protocol = protocol
         self._journal = bench.directory / f"executed-{number}"
         self._read = 0  # of the journal
         self._start()
@@ -77,7 +81,7 @@ class Server:
     def _start(self):
         self._process = Process(
             [sys.executable, str(HERE / "faulty.py"), self.address.rpartition(":")[2],
-             str(self._journal)], {"PYTHONPATH": str(HERE.parent / "integration")},
+             self._protocol, str(self._journal)], {"PYTHONPATH": str(HERE.parent / "integration")},
             stdin=subprocess.PIPE)
         self._process.out.wait_for("listening")
         self._told = 0
@@ -130,7 +134,8 @@ class Soak:
         self.problems = []
         self._deck = []
         self._clients = []
-        self._servers = [Server(bench, number) for number in range(2)]
+        self._servers = [Server(bench, number, self.sections["upstream"]["protocol"])
+                         for number in range(2)]
         self.daemon = bench.daemon(*self._servers, method=METHODS, **self.sections)
         time.sleep(IDLE)  # its first connections are closed
         self._descriptors = [self.daemon.descriptors()]
@@ -248,7 +253,7 @@ class Soak:
     def _compare(self):
         """Clients are gone: what the daemon holds is what it held."""
         with contextlib.suppress(AssertionError):
-            eventually(lambda: self.daemon.descriptors() <= self._descriptors[0])
+            eventually(lambda: self.daemon.descriptors() <= self._descriptors[0], REST)
         self._descriptors.append(self.daemon.descriptors())
         self._memory.append(self.daemon.memory())
         if self._descriptors[1] > self._descriptors[0]:
