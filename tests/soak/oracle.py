@@ -60,6 +60,7 @@ class Oracle:
     def __init__(self, allowed=None):
         self.counts = collections.Counter()
         self.examples = []
+        self.latest_error = ""
         self._allowed = {name.encode(): count for name, count in (allowed or {}).items()}
         self._lock = threading.Lock()
         # By a call's number; bytes, so that a run of hours fits.
@@ -127,6 +128,7 @@ class Oracle:
         kind, text = reply.error()
         if kind in ALLOWED_ERRORS and text:
             self.counts["errors"] += 1
+            self.latest_error = text
         else:
             self._found("wrong", f"{reply.name} got error {kind}: {text!r}")
 

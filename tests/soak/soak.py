@@ -8,7 +8,6 @@ they were. A run is made of its seed, except for what the machine decides.
 import argparse
 import contextlib
 import random
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,12 +20,12 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 # pylint: disable=wrong-import-position
 import faulty
 import wire
-from harness import Bench, Process, allow_many_descriptors, eventually
+from harness import Bench, allow_many_descriptors, eventually
 from oracle import Oracle
+from server import KILLED, Server
 from sessions import Client, Session
 
 RETRIES = 1
-KILLED = "killed"  # a process, with SIGKILL
 FAULTS = (*faulty.FAULTS, KILLED)
 
 STEADY = 10  # right answers in a row: the ordinary client is served again
@@ -38,6 +37,7 @@ WARM_UP = 2  # seconds
 IDLE = 1  # seconds: twice the daemon's idle_timeout
 PROGRESS = 15  # seconds between lines
 LOG_LINES = 30  # of the daemon, shown where something is wrong
+FAILURES = (AssertionError, OSError, subprocess.TimeoutExpired)  # of the harness
 
 NATIVE = {"batch": "native", "batch_item": 1, "batch_requests": 1, "batch_responses": 0}
 METHODS = {"get": NATIVE | {"batch_method": "getMany"},
@@ -62,61 +62,33 @@ def setup(chance):
     }
 
 
-class Server:
-    """A faulty upstream in a process of its own, which keeps its port when it is gone."""
+class Footprint:
+    """Memory and descriptors of a daemon that has nothing to do: first and last."""
 
-    def __init__(self, bench, number, protocol):
-        # Bound, never listening: the kernel gives the port to nobody else.
-        self._port = socket.socket()
-        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._port.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._port.getsockname()[1]
-        self.complaints = []  # of what it got from the daemon and could not read
-        self._protocol = protocol
-        self._journal = bench.directory / f"executed-{number}"
-        self._read = 0  # of the journal
-        self._start()
-        bench.on_end(self.stop)
+    def __init__(self, daemon):
+        self._daemon = daemon
+        self._memory = []
+        time.sleep(IDLE)  # its first connections are closed
+        self._descriptors = [daemon.descriptors()]
 
-    def _start(self):
-        self._process = Process(
-            [sys.executable, str(HERE / "faulty.py"), self.address.rpartition(":")[2],
-             self._protocol, str(self._journal)], {"PYTHONPATH": str(HERE.parent / "integration")},
-            stdin=subprocess.PIPE)
-        self._process.out.wait_for("listening")
-        self._told = 0
+    def warmed_up(self):
+        """Memory is what work needs."""
+        self._memory.append(self._daemon.memory())
 
-    def _kill(self):
-        self._process.kill()
-        self._process.popen.stdin.close()
-        if said := self._process.log.text():
-            self.complaints.append(f"server {self.address} said: {said}")
+    def grown(self):
+        """What has, in words; descriptors are given time to be closed."""
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: self._daemon.descriptors() <= self._descriptors[0], REST)
+        self._descriptors.append(self._daemon.descriptors())
+        self._memory.append(self._daemon.memory())
+        if self._descriptors[1] > self._descriptors[0]:
+            yield "descriptors have grown"
+        if self._memory[1] > self._memory[0] + GROWTH:
+            yield f"memory has grown by more than {GROWTH >> 20} MiB"
 
-    def stop(self):
-        if self._process.running():
-            self._kill()
-        self._port.close()
-
-    def do(self, fault, chance=1.0):
-        """Returns when it does so."""
-        if fault == KILLED:
-            self._kill()
-            return
-        if not self._process.running():
-            self._start()
-        self._process.popen.stdin.write(f"{fault} {chance}\n".encode())
-        self._process.popen.stdin.flush()
-        self._told += 1
-        self._process.out.wait_for("doing", self._told)
-
-    def executed(self):
-        """Numbers of the calls executed since it was asked last."""
-        with open(self._journal, "rb") as journal:
-            journal.seek(self._read)
-            data = journal.read()
-        whole = data[:data.rfind(b"\n") + 1]
-        self._read += len(whole)
-        return map(int, whole.split())
+    def __str__(self):
+        mib = " -> ".join(f"{memory / (1 << 20):.1f}" for memory in self._memory)
+        return f"memory {mib} MiB, descriptors {' -> '.join(map(str, self._descriptors))}"
 
 
 class Soak:
@@ -134,27 +106,28 @@ class Soak:
         self.problems = []
         self._deck = []
         self._clients = []
-        self._servers = [Server(bench, number, self.sections["upstream"]["protocol"])
+        self.servers = [Server(bench, number, self.sections["upstream"]["protocol"])
                          for number in range(2)]
-        self.daemon = bench.daemon(*self._servers, method=METHODS, **self.sections)
-        time.sleep(IDLE)  # its first connections are closed
-        self._descriptors = [self.daemon.descriptors()]
-        self._memory = []
+        directory = tempfile.TemporaryDirectory(prefix="soak-")  # short enough for a socket's name
+        bench.on_end(directory.cleanup)
+        self.sections["daemon"]["listen"] = f"127.0.0.1:0, unix:{directory.name}/socket"
+        self.daemon = bench.daemon(*self.servers, listeners=2, method=METHODS, **self.sections)
+        self._footprint = Footprint(self.daemon)
 
     def run(self, seconds, warm_up=WARM_UP, longest_fault=1.0):
         """The warm-up is not part of `seconds`. All in seconds."""
         with self._noting():
             self._warm_up(warm_up)
             self._let_clients_talk()
-            end = time.monotonic() + seconds
-            while time.monotonic() < end:
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
                 self._round(longest_fault)
                 self._listen_to_servers()
                 self._say(self.summary())
         for end in (self._stop_clients, self._compare, self._end_daemon):
             with self._noting():
                 end()
-        for server in self._servers:
+        for server in self.servers:
             server.stop()
             self.problems += server.complaints
         self._listen_to_servers()
@@ -165,7 +138,7 @@ class Soak:
         """What fails here is a problem that is found, and the rest goes on."""
         try:
             yield
-        except (AssertionError, OSError) as problem:
+        except FAILURES as problem:
             self.problems.append(str(problem))
 
     def good(self):
@@ -174,11 +147,9 @@ class Soak:
     def summary(self):
         counts = self.oracle.counts
         found = ", ".join(f"{number} {verdict}" for verdict, number in self.oracle.found().items())
-        mib = " -> ".join("%.1f" % (memory / (1 << 20)) for memory in self._memory)
         return (f"seed {self.seed}: {counts['calls']:,} calls ({counts['right']:,} right, "
                 f"{counts['errors']:,} errors), {self.faults} faults: {found}; "
-                f"slowest recovery {self.recovery:.1f} s, memory {mib} MiB, "
-                f"descriptors {' -> '.join(map(str, self._descriptors))}")
+                f"slowest recovery {self.recovery:.1f} s, {self._footprint}")
 
     def report(self):
         """Whatever is not right."""
@@ -203,24 +174,24 @@ class Soak:
                 self.problems.append("a client's session does not end")
 
     def _warm_up(self, seconds):
-        """All is right: every method is known to answer, and memory is what work needs."""
+        """All is right, and every method gets known to answer."""
         self._let_clients_talk()
         time.sleep(seconds)
         self._stop_clients()
         if self.oracle.counts["errors"]:
-            self.problems.append("errors although there was no fault")
-        self._memory.append(self.daemon.memory())
+            self.problems.append(f"errors without a fault: {self.oracle.latest_error}")
+        self._footprint.warmed_up()
 
     # --- faults -----------------------------------------------------------------------------------
 
     def _round(self, longest_fault):
         for _ in range(self._chance.randrange(1, 4)):
-            server = self._chance.choice(self._servers)
+            server = self._chance.choice(self.servers)
             fault = self._draw()
             server.do(fault, self._chance.choice((0.1, 0.5, 1)))
             self.faults += 1
             time.sleep(self._chance.uniform(0.05, longest_fault))
-        for server in self._servers:
+        for server in self.servers:
             server.do("right")
         self._served_again()
 
@@ -244,22 +215,14 @@ class Soak:
             self.problems.append(f"not served again within {RECOVERY} s")
 
     def _listen_to_servers(self):
-        for server in self._servers:
+        for server in self.servers:
             for number in server.executed():
                 self.oracle.executed(number)
 
-    # --- the daemon -------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------
 
     def _compare(self):
-        """Clients are gone: what the daemon holds is what it held."""
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: self.daemon.descriptors() <= self._descriptors[0], REST)
-        self._descriptors.append(self.daemon.descriptors())
-        self._memory.append(self.daemon.memory())
-        if self._descriptors[1] > self._descriptors[0]:
-            self.problems.append("descriptors have grown")
-        if self._memory[1] > self._memory[0] + GROWTH:
-            self.problems.append(f"memory has grown by more than {GROWTH >> 20} MiB")
+        self.problems += self._footprint.grown()
 
     def _end_daemon(self):
         self.daemon.end()
@@ -281,7 +244,7 @@ def main():
             print(soak.sections, flush=True)
             soak.run(arguments.minutes * 60)
         finally:
-            with contextlib.suppress(AssertionError):  # how the daemon ended is known by now
+            with contextlib.suppress(*FAILURES):  # how the daemon ended is known by now
                 bench.end()
     if not soak.good():
         print(*soak.daemon.log.text().splitlines()[-LOG_LINES:], *soak.report(), sep="\n")
