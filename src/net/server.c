@@ -22,11 +22,21 @@ static void set_state(Server *server, ServerState state)
     server->state = state;
 }
 
+static void close_slots(List *slots, const char *text);
+static void schedule_probe(Server *server);
+
+/* Connections that were busy when the server went out may have become idle since: they are in the
+ * probe's place. Where busy ones are, it is tried later. */
 static void on_probe(void *data)
 {
     Server *server = data;
-    if (server->state == SERVER_STATE_OUT)
+    if (server->state != SERVER_STATE_OUT)
+        return;
+    close_slots(&server->idle[SLOT_KIND_BATCH], "the server is out");
+    if (server_may_open_slot(server, SLOT_KIND_BATCH))
         server_open_slot(server, SLOT_KIND_BATCH);
+    else
+        schedule_probe(server);
 }
 
 /* Asks on `slot`, or on whichever comes first. */

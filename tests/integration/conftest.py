@@ -12,13 +12,14 @@ import pytest
 import harness
 
 LONGEST = 60  # seconds a test may take; each ends in a few unless something hangs
+SOAK = Path(__file__).resolve().parents[1] / "soak"
 
 
 def pytest_configure():
     missing = list(harness.missing_environment())
     if missing:
         raise pytest.UsageError("; ".join(missing) + "; `./run test` sets all of them")
-    sys.path.insert(0, os.environ["GEN_PY"])
+    sys.path[:0] = [os.environ["GEN_PY"], str(SOAK)]
     harness.allow_many_descriptors()
     faulthandler.enable()
 

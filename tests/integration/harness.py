@@ -95,9 +95,9 @@ class Lines:
 
 
 class Process:
-    def __init__(self, command, environment=None, descriptors=()):
+    def __init__(self, command, environment=None, descriptors=(), stdin=subprocess.DEVNULL):
         self.popen = subprocess.Popen(
-            [*WITH_PARENT, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [*WITH_PARENT, *command], stdin=stdin, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, env={**os.environ, **(environment or {})},
             pass_fds=descriptors)
         self.signals = []

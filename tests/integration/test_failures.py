@@ -12,7 +12,8 @@ import pytest
 import wire
 from clients import Thrift
 from harness import PATIENCE, Upstream, eventually, refused_address
-from scripted import CLOSE, SILENCE, UNKNOWN_WORDS, Scripted, answer, calls_of, honest, is_batch
+from scripted import (CLOSE, SILENCE, UNKNOWN_WORDS, Holding, Scripted, answer, calls_of, honest,
+                      is_batch)
 from talk import all_right, call_all, internal_error, introduce, receive, send, served
 from thrift.Thrift import TApplicationException
 
@@ -176,6 +177,27 @@ def test_a_second_server_takes_over(bench):
         eventually(lambda: echoes(client, "one"))
         failed = sum(not echoes(client, f"other-{number}") for number in range(50))
         assert failed <= 8, "a dead server costs the calls on its connections at most"
+
+
+def test_out_while_its_only_connection_is_busy(bench):
+    """It is probed again even where the first probe finds no room for a connection."""
+    upstream = Holding(bench)
+    hold = upstream.script
+    upstream.script = lambda message: CLOSE if message.name == b"touch" else hold(message)
+    daemon = bench.daemon(upstream, method={"touch": {"batch": "off"}},
+                          upstream={"connections": "1", "max_failures": "1", "idle_timeout": "0",
+                                    "call_timeout": "2min"})
+    busy, other = bench.connect(daemon), bench.connect(daemon)
+    send(busy, wire.wait(b"busy", 0, 1))
+    upstream.wait_for_calls(1)
+    send(other, wire.call("touch", 1))
+    internal_error(other, 1)
+    daemon.log.wait_for("is out")
+    time.sleep(0.3)  # the first probe is due after 0.1 s at most
+    upstream.let_go.set()
+    assert receive(busy).value(0) == b"busy"
+    daemon.log.wait_for("is up", count=2)
+    served(other, b"again", 2)
 
 
 # --- too slow -------------------------------------------------------------------------------------

@@ -325,17 +325,17 @@ def exception(message, kind, text):
                    [(1, STRING, text.encode()), (2, I32, kind)])
 
 
-def requests_of(batch):
+def requests_of(batch, protocol=BINARY):
     """The messages inside an executeBatch call, decoded."""
     fields = batch.value(1)
     _, requests = next(value for number, _, value in fields if number == 1)
-    return [decode_whole(dict((number, value) for number, _, value in request)[1])
+    return [decode_whole(dict((number, value) for number, _, value in request)[1], protocol)
             for request in requests]
 
 
-def batch_reply(batch, answers):
+def batch_reply(batch, answers, protocol=BINARY):
     """executeBatch's reply: a Response for each of `answers`; None is one without a message."""
     responses = [[] if answer is None else
-                 [(1, STRING, answer if isinstance(answer, bytes) else encode(answer))]
+                 [(1, STRING, answer if isinstance(answer, bytes) else encode(answer, protocol))]
                  for answer in answers]
     return reply(batch, (0, STRUCT, [(1, LIST, (STRUCT, responses))]))
