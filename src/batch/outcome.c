@@ -273,6 +273,7 @@ void batcher_requeue(Batcher *batcher, Batch *batch, const char *text, nsec_t no
     }
     batch->carrier = NULL;
     batch->unbatched_until = 0; /* it may go to another server */
+    batch->complete = false;
     batch->n_unanswered = 0;
     if (batch_kind(batch) == BATCH_KIND_THROUGH) {
         batch->state = BATCH_STATE_OPEN;
