@@ -70,7 +70,7 @@ def test_two_addresses_share_the_load(bench, names, start):
     """Each call goes where fewer are in flight."""
     both = two(bench, Holding)
     names.say(*both)
-    daemon = start(both[0].port, batch=ALONE)
+    daemon = start(both[0].port, batch=ALONE, daemon={"workers": 1})
     both_up(daemon)
     raws = [bench.connect(daemon) for _ in range(6)]
     for number, raw in enumerate(raws):
@@ -85,16 +85,18 @@ def test_two_addresses_share_the_load(bench, names, start):
 
 
 def test_what_names_and_addresses_share_is_one_server(bench, names):
-    upstream = Scripted(bench)
-    names.say(upstream)
-    names.say(upstream, name="same.test")
-    port = upstream.port
-    daemon = bench.daemon(f"{NAME}:{port}", f"127.0.0.1:{port}", f"same.test:{port}",
+    first, second = two(bench)
+    port = first.port
+    names.say(first)
+    names.say(first, second, name="both.test")
+    daemon = bench.daemon(f"{NAME}:{port}", f"127.0.0.1:{port}", f"both.test:{port}",
                           environment=names.environment, upstream=QUICK,
-                          daemon={"log_level": "debug"})
+                          daemon={"log_level": "debug", "workers": 1})
+    daemon.log.wait_for(f"server both.test:{port}/127.0.0.2:{port} is up")
     served(bench.connect(daemon))
+    daemon.log.wait_for(f"server .* is called {NAME}:{port} from now on")
     daemon.end()
-    assert len(daemon.log.matching("connection .*connecting -> idle")) == 1
+    assert len(daemon.log.matching("trying -> up")) == 2
     assert not daemon.log.matching("vanished")
 
 
@@ -232,7 +234,7 @@ def test_a_client_that_never_waits_leaves_after_call_timeout(bench, names, start
 def test_an_address_comes_back_before_it_is_drained(bench, names, start):
     first, second = two(bench, Holding)
     names.say(first, second)
-    daemon = start(first.port, batch=ALONE)
+    daemon = start(first.port, batch=ALONE, daemon={"workers": 1})
     both_up(daemon)
     raws = [bench.connect(daemon) for _ in range(2)]
     for number, raw in enumerate(raws):  # one on each
