@@ -94,7 +94,6 @@ def test_what_names_and_addresses_share_is_one_server(bench, names):
                           daemon={"log_level": "debug", "workers": 1})
     daemon.log.wait_for(f"server both.test:{port}/127.0.0.2:{port} is up")
     served(bench.connect(daemon))
-    daemon.log.wait_for(f"server .* is called {NAME}:{port} from now on")
     daemon.end()
     assert len(daemon.log.matching("trying -> up")) == 2
     assert not daemon.log.matching("vanished")
@@ -188,8 +187,7 @@ def test_calls_that_follow_one_leave_with_the_next(bench, names, start):
     names.say(second)
     daemon.log.wait_for("server .* is up", 2)
     send(raw, wire.echo(b"2", 2), wire.echo(b"3", 3))
-    introduce_other = bench.connect(daemon)
-    introduce(introduce_other)
+    introduce(bench.connect(daemon))  # so the others have been read
     first.let_go.set()
     assert [receive(raw).value(0) for _ in range(4)] == [b"0", b"1", b"2", b"3"]
     assert (tokens(first), tokens(second)) == ([b"0", b"1"], [b"2", b"3"])
@@ -199,7 +197,7 @@ def test_calls_that_follow_one_leave_with_the_next(bench, names, start):
 def test_the_call_behind_a_oneway_follows_it(bench, names, start):
     """Nobody says when the ONEWAY is over: the client's next call goes to the same connection, and
     those after it elsewhere."""
-    first, second = two(bench)
+    first, second = two(bench, Holding)
     names.say(first)
     daemon = start(first.port, method={"*": {"batch": "off"}})
     raw = bench.connect(daemon)
@@ -207,8 +205,12 @@ def test_the_call_behind_a_oneway_follows_it(bench, names, start):
     first.wait_for_calls(1)
     names.say(second)
     daemon.log.wait_for("server .* is up", 2)
-    served(raw, b"next")
-    served(raw, b"last")
+    send(raw, wire.wait(b"next", 0, 1))
+    first.wait_for_calls(2)
+    send(raw, wire.echo(b"last", 2))
+    introduce(bench.connect(daemon))  # so it has been read
+    first.let_go.set()
+    assert [receive(raw).value(0) for _ in range(2)] == [b"next", b"last"]
     assert (tokens(first), tokens(second)) == ([b"oneway", b"next"], [b"last"])
     daemon.log.wait_for("is drained: there")
 
@@ -234,7 +236,7 @@ def test_a_client_that_never_waits_leaves_after_call_timeout(bench, names, start
 def test_an_address_comes_back_before_it_is_drained(bench, names, start):
     first, second = two(bench, Holding)
     names.say(first, second)
-    daemon = start(first.port, batch=ALONE, daemon={"workers": 1})
+    daemon = start(first.port, batch=ALONE, daemon={"workers": 1, "log_level": "debug"})
     both_up(daemon)
     raws = [bench.connect(daemon) for _ in range(2)]
     for number, raw in enumerate(raws):  # one on each
@@ -242,6 +244,7 @@ def test_an_address_comes_back_before_it_is_drained(bench, names, start):
         eventually(lambda: len(first.calls()) + len(second.calls()) > number)  # pylint: disable=W0640
     names.say(second)
     daemon.log.wait_for("127.0.0.1.* has vanished")
+    daemon.log.wait_for(f"server .*/127.0.0.2.* is called {NAME}:{first.port} from now on")
     names.say(first)
     daemon.log.wait_for("127.0.0.1.* has joined", 2)
     other = bench.connect(daemon)
@@ -316,8 +319,7 @@ def test_calls_wait_for_the_first_lookup(bench, names, start, workers):
                    daemon={"workers": workers})
     raws = [bench.connect(daemon) for _ in range(workers)]
     call_all(raws)
-    introduce_last = bench.connect(daemon)
-    introduce(introduce_last)
+    introduce(bench.connect(daemon))
     names.say(upstream)
     all_right(raws)
 
@@ -343,7 +345,7 @@ def test_workers_return_together(bench):
     """The first one that reaches the server tells the others, whatever their backoff; and the log
     says once what all of them learn."""
     held, address = refused_address()
-    workers = 4
+    workers = 16  # so many that their jitter spreads them
     daemon = bench.daemon(address, daemon={"workers": workers, "log_level": "debug"})
     for worker in range(workers):
         origin = f"worker {worker + 1}: " if worker else ""
@@ -353,6 +355,6 @@ def test_workers_return_together(bench):
     daemon.log.wait_for("probing -> up")
     begin = time.monotonic()
     daemon.log.wait_for("probing -> up", workers)
-    assert time.monotonic() - begin < (1 if SANITIZED else 0.4), "no less than 0.8 s by themselves"
+    assert time.monotonic() - begin < (1 if SANITIZED else 0.4), "about 1 s by themselves"
     assert len(daemon.log.matching(r"^warning: .*server .* is out")) == 1
-    assert len(daemon.log.matching(r"^(worker \d: )?server .* is up")) == 1
+    assert len(daemon.log.matching(r"^(worker \d+: )?server .* is up")) == 1

@@ -147,6 +147,22 @@ Test(through, a_complete_batch_that_was_not_written_takes_calls_again)
     scenario_end(scenario);
 }
 
+Test(through, what_a_complete_batch_had_not_sent_takes_calls_again)
+{
+    Scenario *scenario = story();
+    FakeClient *a = scenario_client(scenario);
+    client_calls(a, "off", "a1");
+    assert_passes(scenario, "1:a1");
+    client_calls(a, "off", "a2");
+    batcher_complete(scenario_line(scenario, 1)->batch);
+    line_fails(scenario_line(scenario, 1), "the connection was lost");
+    client_calls(a, "off", "a3");
+    assert_passes(scenario, "2:a2 2:a3");
+    line_answers_all(scenario, 2);
+    assert_got(a, "!a1 a2 a3");
+    scenario_end(scenario);
+}
+
 Test(through, under_relaxed_order_nothing_waits_for_anything)
 {
     BatcherParams params = scenario_params();
