@@ -20,7 +20,7 @@ static bool note(Server *server, ServerEvent event)
 static void on_probe(void *data)
 {
     Server *server = data;
-    if (!server_may_open_slot(server, SLOT_KIND_BATCH)) /* calls of before are on all of them */
+    if (!server_may_open_slot(server, SLOT_KIND_BATCH)) /* an attempt of before still goes on */
         loop_timer_set(&server->probe, loop_now(server->pool->loop) + server->health.backoff);
     else if (note(server, SERVER_EVENT_PROBE_DUE))
         server_open_slot(server, SLOT_KIND_BATCH);
