@@ -17,7 +17,8 @@
 
 typedef struct Resolver Resolver;
 
-/* `names`: of AddressName, borrowed for the resolver's life. Looks nothing up yet. */
+/* `names`: of AddressName, copied: a lookup that is left behind still has its own. Looks nothing up
+ * yet. */
 Resolver *resolver_new(const GArray *names, nsec_t interval);
 
 /* Starts the thread, where there are names. It calls `on_change` whenever the list has changed. */
