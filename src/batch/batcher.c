@@ -158,8 +158,8 @@ static bool must_be_held(Batcher *batcher, const Call *call, nsec_t now)
         return false;
     if (batch_kind(batch) == BATCH_KIND_THROUGH || through_applies(call))
         return batch_kind(batch) != BATCH_KIND_THROUGH ||
-               !(through_applies(call) || through_follows(call, now)) ||
-               batch->some_expired; /* else it would never be given up */
+               !(through_applies(call) || through_follows(call, now)) || batch->some_expired ||
+               batch->complete; /* else it would never be given up */
     if (batch->state != BATCH_STATE_OPEN || batch->group != call->group)
         return true;
     if (!fits(batcher, batch, call))
@@ -478,7 +478,7 @@ static bool has_unwritten(Batch *batch)
     batch->state = BATCH_STATE_OPEN;
     batch->carrier = NULL;
     batch->unbatched_until = 0; /* it may go to another server */
-    batch->some_answered = batch->some_expired = false;
+    batch->some_answered = batch->some_expired = batch->complete = false;
     if (batch->n_calls > 0)
         return true;
     list_remove(&batch->waiting_link);

@@ -71,6 +71,9 @@ Batch *batcher_next_through(const Batcher *batcher, const Batch *after);
  * ONEWAY of its caller went. NULL: any. */
 Carrier *batcher_wanted_carrier(const Batch *batch);
 
+/* No further call follows in the batch: its carrier is to be left. */
+void batcher_complete(Batch *batch);
+
 /* The batch's calls that wait are now in flight on `carrier`; returns the first of them, the others
  * follow it in batch->calls. Once they are written, batcher_through_written(). */
 Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nsec_t now);

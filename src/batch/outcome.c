@@ -293,6 +293,7 @@ static void send_again(Batcher *batcher, Batch *batch, bool executed, const char
     }
     batch->carrier = NULL;
     batch->unbatched_until = 0; /* it may go to another server */
+    batch->complete = false;
     batch->n_unanswered = 0;
     batch->some_answered = batch->some_expired = false;
     if (batch_kind(batch) == BATCH_KIND_THROUGH) {

@@ -75,6 +75,11 @@ Carrier *batcher_wanted_carrier(const Batch *batch)
     return batch->carrier != NULL ? batch->carrier : batch_first(batch)->caller->bound;
 }
 
+void batcher_complete(Batch *batch)
+{
+    batch->complete = true;
+}
+
 Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nsec_t now)
 {
     check(batch_kind(batch) == BATCH_KIND_THROUGH);

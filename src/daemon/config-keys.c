@@ -117,7 +117,7 @@ static const ConfigKey upstream_keys[] = {
     {"idle_timeout", "30s", value_parse_duration, AT(upstream.idle_timeout),
      RANGE_OR_ZERO(NSEC_PER_MSEC, 24 * NSEC_PER_HOUR, NULL)},
     {"resolve_interval", "30s", value_parse_duration, AT(upstream.resolve_interval),
-     RANGE(10 * NSEC_PER_MSEC, 24 * NSEC_PER_HOUR), .without_effect = true},
+     RANGE(10 * NSEC_PER_MSEC, 24 * NSEC_PER_HOUR)},
     {"max_failures", "3", value_parse_count, AT(upstream.max_failures), RANGE(1, 1000)},
     {"retries", "1", value_parse_count, AT(upstream.retries), RANGE_OR_ZERO(1, 100, NULL)},
     {"max_pending_calls", "100000", value_parse_count, AT(upstream.max_pending_calls),

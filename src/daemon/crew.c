@@ -18,7 +18,7 @@ typedef struct Thread {
 
 struct Crew {
     const Config *config;
-    GArray *servers; /* of WorkerServer */
+    Resolver *resolver;
     Bounds *bounds;
     GPtrArray *workers; /* of Worker */
     Thread *threads;    /* of all workers but the first */
@@ -54,6 +54,18 @@ static void read_give_up_letter(void *data, int value)
     worker_give_up(data);
 }
 
+static void read_servers_letter(void *data, int value)
+{
+    (void)value;
+    worker_take_servers(data);
+}
+
+static void read_server_up_letter(void *data, int value)
+{
+    (void)value;
+    worker_server_up(data);
+}
+
 static void read_stop_letter(void *data, int value)
 {
     (void)value;
@@ -66,6 +78,25 @@ static void ask_all(Crew *crew, MailboxRun *run)
     for (guint i = crew->workers->len - 1; i > 0; i--)
         mailbox_post(worker_mailbox(worker_at(crew, i)), run, worker_at(crew, i), 0);
     run(worker_at(crew, 0), 0);
+}
+
+/* From any thread. */
+static void post_all(Crew *crew, MailboxRun *run)
+{
+    for (guint i = 0; i < crew->workers->len; i++)
+        mailbox_post(worker_mailbox(worker_at(crew, i)), run, worker_at(crew, i), 0);
+}
+
+/* On the resolver's thread. */
+static void on_servers(void *data)
+{
+    post_all(data, read_servers_letter);
+}
+
+/* On the thread of any worker. */
+static void on_server_up(void *data)
+{
+    post_all(data, read_server_up_letter);
 }
 
 static void end_all(Crew *crew, MailboxRun *how)
@@ -165,46 +196,14 @@ static void join_threads(Crew *crew)
 
 /* Setting up */
 
-static void add_server(GArray *servers, char *name, const Address *address)
-{
-    WorkerServer server = {.name = name, .address = *address};
-    g_array_append_val(servers, server);
-}
-
-static void add_addresses(GArray *servers, const AddressName *name, const GArray *addresses)
-{
-    for (guint i = 0; i < addresses->len; i++) {
-        const Address *address = &g_array_index(addresses, Address, i);
-        if (addresses->len == 1) {
-            add_server(servers, g_strdup(name->text), address);
-            continue;
-        }
-        char text[ADDRESS_TEXT_SIZE];
-        address_format(&address->sockaddr, address->len, text);
-        add_server(servers, g_strdup_printf("%s/%s", name->text, text), address);
-    }
-}
-
-static bool resolve_servers(Crew *crew, GError **error)
-{
-    const GArray *names = crew->config->upstream.servers;
-    for (guint i = 0; i < names->len; i++) {
-        const AddressName *name = &g_array_index(names, AddressName, i);
-        g_autoptr(GArray) addresses = address_resolve(name, error);
-        if (addresses == NULL)
-            return false;
-        add_addresses(crew->servers, name, addresses);
-    }
-    return true;
-}
-
 static bool add_workers(Crew *crew, GError **error)
 {
     WorkerParams params = {
         .config = crew->config,
-        .servers = crew->servers,
+        .resolver = crew->resolver,
         .bounds = crew->bounds,
         .on_settled = on_settled,
+        .on_server_up = on_server_up,
         .data = crew,
     };
     for (uint32_t i = 0; i < crew->config->daemon.workers; i++) {
@@ -219,15 +218,11 @@ static bool add_workers(Crew *crew, GError **error)
 
 static bool set_up(Crew *crew, GError **error)
 {
-    if (!resolve_servers(crew, error) || !add_workers(crew, error))
+    if (!add_workers(crew, error))
         return false;
     crew->acceptor = acceptor_new(crew->config, crew->workers, error);
-    return crew->acceptor != NULL && start_threads(crew, error);
-}
-
-static void clear_server(gpointer server)
-{
-    g_free(((WorkerServer *)server)->name);
+    return crew->acceptor != NULL && start_threads(crew, error) &&
+           resolver_start(crew->resolver, on_servers, crew, error);
 }
 
 static void free_worker(gpointer worker)
@@ -243,8 +238,7 @@ Crew *crew_new(const Config *config, GError **error)
     };
     Crew *crew = g_new0(Crew, 1);
     crew->config = config;
-    crew->servers = g_array_new(FALSE, FALSE, sizeof(WorkerServer));
-    g_array_set_clear_func(crew->servers, clear_server);
+    crew->resolver = resolver_new(config->upstream.servers, config->upstream.resolve_interval);
     crew->bounds = bounds_new(config->daemon.workers, max);
     crew->workers = g_ptr_array_new_with_free_func(free_worker);
     if (!set_up(crew, error)) {
@@ -262,13 +256,13 @@ void crew_free(Crew *crew)
         crew_stop(crew);
         join_threads(crew);
     }
+    resolver_free(crew->resolver);
     acceptor_free(crew->acceptor);
     if (crew->drain.loop != NULL)
         loop_timer_clear(&crew->drain);
     g_ptr_array_unref(crew->workers);
     g_free(crew->threads);
     bounds_free(crew->bounds);
-    g_array_unref(crew->servers);
     g_free(crew);
 }
 

@@ -1,15 +1,17 @@
-/* The crew: all workers, their threads, and the acceptor that gives them clients.
+/* The crew: all workers, their threads, the acceptor that gives them clients, and the resolver that
+ * tells them of servers.
  *
- *   main thread   signals --> Crew      Acceptor      worker 1
- *                              |           |             ^
- *                   drain, end |   clients |             | settled
- *                              v           v             |
- *                             Mailbox of each worker   Mailbox of worker 1
- *                                       |                ^
- *   other threads                   worker 2, 3 ...  ----+
+ *   main thread   signals --> Crew      Acceptor   worker 1
+ *                              |           |           ^ |
+ *                   drain, end |   clients |   settled | | a server is up
+ *                              v           v           | v
+ *   resolver ---servers---> Mailbox of each worker    Mailbox of worker 1; of each worker
+ *                                       |              ^ ^
+ *   other threads                   worker 2, 3 ... ---+-+
  *
- * The first worker runs on the main thread, so that a daemon with one worker has one thread. What
- * the crew asks of it happens at once; what it asks of the others goes through their mailboxes. */
+ * The first worker runs on the main thread, so that a daemon with one worker, and no names to look
+ * up, has one thread. What the crew asks of it happens at once; what it asks of the others goes
+ * through their mailboxes. */
 #pragma once
 
 #include <glib.h>
@@ -20,7 +22,7 @@
 
 typedef struct Crew Crew;
 
-/* Resolves the servers, opens the listening sockets and starts the threads; all of them wait for
+/* Opens the listening sockets and starts the threads; all workers wait for
  * crew_run() to have clients. `config` is borrowed and outlives the crew. */
 Crew *crew_new(const Config *config, GError **error);
 void crew_free(Crew *crew);

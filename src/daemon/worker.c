@@ -13,6 +13,7 @@
 
 struct Worker {
     const Config *config;
+    Resolver *resolver;
     Loop *loop;
     Mailbox mailbox;
     Counters counters;
@@ -23,6 +24,7 @@ struct Worker {
     LoopTask dispatch;
     LoopTimer window, deadline;
     void (*on_settled)(void *data);
+    void (*on_server_up)(void *data);
     void *data;
     bool draining;
     bool settled; /* and said so */
@@ -53,6 +55,12 @@ static void flush_replies(void *data)
 {
     Worker *worker = data;
     client_set_flush(&worker->clients);
+}
+
+static void tell_of_server(void *data)
+{
+    Worker *worker = data;
+    worker->on_server_up(worker->data);
 }
 
 static bool is_settled(const Worker *worker)
@@ -158,14 +166,6 @@ static PoolParams pool_params_of(const Config *config)
     };
 }
 
-static void add_servers(Worker *worker, const GArray *servers)
-{
-    for (guint i = 0; i < servers->len; i++) {
-        const WorkerServer *server = &g_array_index(servers, WorkerServer, i);
-        server_new(&worker->pool, &server->address, server->name);
-    }
-}
-
 static void read_room_letter(void *data, int value)
 {
     (void)value;
@@ -193,7 +193,7 @@ static bool init_parts(Worker *worker, Bounds *bounds, GError **error)
     loop_timer_init(&worker->window, worker->loop, on_window, worker);
     loop_timer_init(&worker->deadline, worker->loop, on_deadline, worker);
     pool_init(&worker->pool, &pool_params, worker->loop, worker->batcher, &worker->dispatch,
-              flush_replies, worker);
+              flush_replies, tell_of_server, worker);
     if (client_set_init(&worker->clients, &client_params, worker->loop, worker->batcher,
                         &worker->counters, &worker->dispatch, bounds, on_room, worker))
         return true;
@@ -209,13 +209,14 @@ Worker *worker_new(const WorkerParams *params, GError **error)
         return NULL;
     Worker *worker = g_new0(Worker, 1);
     worker->config = params->config;
+    worker->resolver = params->resolver;
     worker->loop = loop;
     worker->on_settled = params->on_settled;
+    worker->on_server_up = params->on_server_up;
     worker->data = params->data;
     worker->mailbox.wakeup = -1;
-    bool ready = init_parts(worker, params->bounds, error);
-    add_servers(worker, params->servers);
-    if (!ready || !mailbox_init(&worker->mailbox, loop, error)) {
+    if (!init_parts(worker, params->bounds, error) ||
+        !mailbox_init(&worker->mailbox, loop, error)) {
         worker_free(worker);
         return NULL;
     }
@@ -263,13 +264,27 @@ const Counters *worker_counters(const Worker *worker)
 
 void worker_run(Worker *worker)
 {
-    pool_start(&worker->pool);
+    ServerList *servers = resolver_servers(worker->resolver);
+    pool_start(&worker->pool, servers);
+    server_list_unref(servers);
     loop_run(worker->loop);
 }
 
 void worker_accept(Worker *worker, int fd)
 {
     client_set_accept(&worker->clients, fd);
+}
+
+void worker_take_servers(Worker *worker)
+{
+    ServerList *servers = resolver_servers(worker->resolver);
+    pool_set_servers(&worker->pool, servers);
+    server_list_unref(servers);
+}
+
+void worker_server_up(Worker *worker)
+{
+    pool_server_up_elsewhere(&worker->pool);
 }
 
 void worker_drain(Worker *worker)

@@ -1,5 +1,5 @@
 /* A worker: one event loop with its clients, batcher and servers, wired together. It runs on a
- * thread of its own and shares nothing with the others but the bounds.
+ * thread of its own and shares nothing with the others but the bounds and what is known of servers.
  *
  *   Acceptor -> ClientSet --submit--> Batcher --take--> Pool -> Server -> Slot
  *                   ^                    |  ^                              |
@@ -14,24 +14,20 @@
 #include "base/counters.h"
 #include "daemon/config.h"
 #include "daemon/mailbox.h"
+#include "daemon/resolver.h"
 #include "net/bounds.h"
 #include "net/client-set.h"
 #include "net/loop.h"
 
 typedef struct Worker Worker;
 
-/* A server of the upstream, after name resolution. */
-typedef struct WorkerServer {
-    char *name;
-    Address address;
-} WorkerServer;
-
-/* All borrowed, and the first and third for the worker's life. */
+/* All borrowed for the worker's life. */
 typedef struct WorkerParams {
     const Config *config;
-    const GArray *servers; /* of WorkerServer */
+    Resolver *resolver;
     Bounds *bounds;
-    void (*on_settled)(void *data); /* draining, every reply owed has been written; called once */
+    void (*on_settled)(void *data);   /* draining, every reply owed has been written; called once */
+    void (*on_server_up)(void *data); /* the other workers are to try again, too */
     void *data;
 } WorkerParams;
 
@@ -50,6 +46,12 @@ void worker_run(Worker *worker);
 
 /* Takes over a connection. */
 void worker_accept(Worker *worker, int fd);
+
+/* The resolver's list has changed. */
+void worker_take_servers(Worker *worker);
+
+/* Another worker has reached a server. */
+void worker_server_up(Worker *worker);
 
 /* Finishes the calls that were accepted; later ones are told so until worker_end(). */
 void worker_drain(Worker *worker);

@@ -174,12 +174,21 @@ bool address_name_equal(const AddressName *a, const AddressName *b)
     return a->port != 0 && a->port == b->port && same_host(a->host, b->host);
 }
 
+bool address_name_is_fixed(const AddressName *name)
+{
+    struct in6_addr addr;
+    return name->path || is_ipv4(name->host) || inet_pton(AF_INET6, name->host, &addr) == 1;
+}
+
+bool address_equal(const Address *a, const Address *b)
+{
+    return a->len == b->len && memcmp(&a->sockaddr, &b->sockaddr, a->len) == 0;
+}
+
 static bool contains(const GArray *addresses, const Address *address)
 {
     for (guint i = 0; i < addresses->len; i++) {
-        const Address *other = &g_array_index(addresses, Address, i);
-        if (other->len == address->len &&
-            memcmp(&other->sockaddr, &address->sockaddr, address->len) == 0)
+        if (address_equal(&g_array_index(addresses, Address, i), address))
             return true;
     }
     return false;
@@ -219,7 +228,7 @@ static bool append_resolved(GArray *addresses, const AddressName *name, GError *
             g_array_append_val(addresses, address);
     }
     freeaddrinfo(found);
-    return true;
+    return addresses->len > 0 || reject(error, "'%s' has no address", name->text);
 }
 
 GArray *address_resolve(const AddressName *name, GError **error)

@@ -31,6 +31,11 @@ void address_name_clear(AddressName *name);
  * never the same place as another. */
 bool address_name_equal(const AddressName *a, const AddressName *b);
 
+/* Whether it needs no resolver: a numeric address without scope, or a unix socket. */
+bool address_name_is_fixed(const AddressName *name);
+
+bool address_equal(const Address *a, const Address *b);
+
 /* Every address that the name has, in the resolver's order, without duplicates. Blocks. */
 GArray *address_resolve(const AddressName *name, GError **error); /* of Address */
 

@@ -1,15 +1,40 @@
 #include "net/pool.h"
 
+#include <string.h>
+
 #include "base/check.h"
 
 #define CONNECTING_PAUSE (100 * NSEC_PER_MSEC)
 
-static void release_slots(void *data)
+static void release_slots(Pool *pool)
 {
-    Pool *pool = data;
     ListLink *link;
     while ((link = list_first(&pool->closed)) != NULL)
         slot_free(LIST_OWNER(link, Slot, server_link));
+}
+
+static void release_servers(Pool *pool)
+{
+    LIST_EACH_SAFE (&pool->servers, link) {
+        Server *server = LIST_OWNER(link, Server, pool_link);
+        if (!server_is_drained(server))
+            continue;
+        const ServerHealth *health = &server->health;
+        log_debug("server %s is gone; it was up %" G_GUINT64_FORMAT " times, out %" G_GUINT64_FORMAT
+                  " times",
+                  server->name, health->n_entered[SERVER_STATE_UP],
+                  health->n_entered[SERVER_STATE_OUT]);
+        pool->n_draining--;
+        server_free(server);
+    }
+}
+
+static void release(void *data)
+{
+    Pool *pool = data;
+    release_slots(pool);
+    if (pool->n_draining > 0)
+        release_servers(pool);
 }
 
 static void dispatch_again(void *data)
@@ -27,7 +52,8 @@ void pool_pause_connecting(Pool *pool, const Server *server, int code)
 }
 
 void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batcher,
-               LoopTask *dispatch, void (*on_answers)(void *data), void *data)
+               LoopTask *dispatch, void (*on_answers)(void *data), void (*on_server_up)(void *data),
+               void *data)
 {
     *pool = (Pool){
         .params = *params,
@@ -35,14 +61,16 @@ void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batche
         .batcher = batcher,
         .dispatch = dispatch,
         .on_answers = on_answers,
+        .on_server_up = on_server_up,
         .data = data,
     };
     list_init(&pool->servers);
     list_init(&pool->closed);
     list_init(&pool->abandoned);
-    loop_task_init(&pool->release, release_slots, pool);
+    loop_task_init(&pool->release, release, pool);
     pace_init(&pool->pace, params->connections);
     loop_timer_init(&pool->overdue, loop, dispatch_again, pool);
+    loop_timer_init(&pool->resolving, loop, dispatch_again, pool);
     loop_timer_init(&pool->connecting_pause, loop, dispatch_again, pool);
 }
 
@@ -53,15 +81,72 @@ void pool_clear(Pool *pool)
     LIST_EACH_SAFE (&pool->servers, link)
         server_free(LIST_OWNER(link, Server, pool_link));
     loop_timer_clear(&pool->connecting_pause);
+    loop_timer_clear(&pool->resolving);
     loop_timer_clear(&pool->overdue);
     g_free(pool->iovecs);
     pool->iovecs = NULL;
 }
 
-void pool_start(Pool *pool)
+void pool_start(Pool *pool, const ServerList *servers)
+{
+    if (!servers->complete)
+        loop_timer_set(&pool->resolving, loop_now(pool->loop) + pool->params.connect_timeout);
+    pool_set_servers(pool, servers);
+}
+
+static void set_name(Server *server, const char *name)
+{
+    if (strcmp(server->name, name) == 0)
+        return;
+    log_debug("server %s is called %s from now on", server->name, name);
+    g_free(server->name);
+    server->name = g_strdup(name);
+}
+
+static const Server *find_server(const Pool *pool, const Endpoint *endpoint)
+{
+    LIST_EACH (&pool->servers, link) {
+        const Server *server = LIST_OWNER(link, Server, pool_link);
+        if (server->endpoint == endpoint)
+            return server;
+    }
+    return NULL;
+}
+
+static void drain_server(Pool *pool, Server *server)
+{
+    if (server_is_draining(server))
+        return;
+    pool->n_draining++;
+    server_drain(server);
+}
+
+void pool_set_servers(Pool *pool, const ServerList *servers)
+{
+    if (servers->complete)
+        loop_timer_clear(&pool->resolving);
+    if (servers->problem != NULL)
+        g_strlcpy(pool->latest_failure, servers->problem, sizeof pool->latest_failure);
+    LIST_EACH_SAFE (&pool->servers, link) {
+        Server *server = LIST_OWNER(link, Server, pool_link);
+        const ServerEntry *entry = server_list_find(servers, server->endpoint);
+        if (entry != NULL)
+            set_name(server, entry->name);
+        else
+            drain_server(pool, server);
+    }
+    for (guint i = 0; i < servers->entries->len; i++) {
+        const ServerEntry *entry = &g_array_index(servers->entries, ServerEntry, i);
+        if (find_server(pool, entry->endpoint) == NULL)
+            server_new(pool, entry);
+    }
+    loop_defer(pool->loop, pool->dispatch);
+}
+
+void pool_server_up_elsewhere(Pool *pool)
 {
     LIST_EACH (&pool->servers, link)
-        server_open_slot(LIST_OWNER(link, Server, pool_link), SLOT_KIND_BATCH);
+        server_up_elsewhere(LIST_OWNER(link, Server, pool_link));
 }
 
 /* Where the batch should rather go: away from the server that failed it, then where fewer calls are
@@ -113,7 +198,7 @@ static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now, nsec
         Server *server = LIST_OWNER(link, Server, pool_link);
         bool asking =
             batch_kind(batch) == BATCH_KIND_ENVELOPE && server->batching == SERVER_BATCHING_UNKNOWN;
-        if (server->state != SERVER_STATE_UP || asking)
+        if (!server_is_up(server) || asking)
             continue;
         if (!server_batches(server, batch, now) || (!list_empty(&server->idle[SLOT_KIND_BATCH]) &&
                                                     has_room(pool, server, batch, now, until)))
@@ -131,7 +216,7 @@ static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now,
         Server *server = LIST_OWNER(link, Server, pool_link);
         bool fit = kind == SLOT_KIND_THROUGH ||
                    (server->n_connecting[kind] == 0 && has_room(pool, server, batch, now, until));
-        if (server->state == SERVER_STATE_UP && fit && server_may_open_slot(server, kind))
+        if (server_is_up(server) && fit && server_may_open_slot(server, kind))
             best = preferred(batch, best, server);
     }
     if (best != NULL && pool->connecting_pause.at == NSEC_NEVER)
@@ -143,7 +228,7 @@ static Slot *idle_through_slot(const Pool *pool, const Batch *batch)
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        if (server->state == SERVER_STATE_UP && !list_empty(&server->idle[SLOT_KIND_THROUGH]))
+        if (server_is_up(server) && !list_empty(&server->idle[SLOT_KIND_THROUGH]))
             best = preferred(batch, best, server);
     }
     return best != NULL ? LIST_OWNER(list_first(&best->idle[SLOT_KIND_THROUGH]), Slot, server_link)
@@ -158,13 +243,15 @@ static uint32_t n_connecting_through(const Pool *pool)
     return n;
 }
 
+/* A server is up, or may be in a moment. */
 static bool has_hope(const Pool *pool)
 {
     LIST_EACH (&pool->servers, link) {
-        if (LIST_OWNER(link, Server, pool_link)->state != SERVER_STATE_OUT)
+        const Server *server = LIST_OWNER(link, Server, pool_link);
+        if (server_is_up(server) || server->health.state == SERVER_STATE_TRYING)
             return true;
     }
-    return false;
+    return pool->resolving.at != NSEC_NEVER;
 }
 
 static void fail_waiting(Pool *pool, nsec_t now)
@@ -204,7 +291,7 @@ static void open_on_less_loaded(Pool *pool, const Server *used)
 {
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        if (server->state == SERVER_STATE_UP && server->n_inflight < used->n_inflight &&
+        if (server_is_up(server) && server->n_inflight < used->n_inflight &&
             list_empty(&server->idle[SLOT_KIND_THROUGH]) &&
             server->n_connecting[SLOT_KIND_THROUGH] == 0 && pool->connecting_pause.at == NSEC_NEVER)
             server_open_slot(server, SLOT_KIND_THROUGH);
@@ -230,6 +317,8 @@ static void dispatch_through(Pool *pool, nsec_t now)
         Slot *slot = through_slot_for(pool, batch);
         if (slot != NULL) {
             open_on_less_loaded(pool, slot->server);
+            if (server_is_draining(slot->server))
+                batcher_complete(batch);
             slot_send_through(slot, batch);
         } else if (batcher_wanted_carrier(batch) == NULL &&
                    ++n_unplaced > n_connecting_through(pool))
@@ -237,10 +326,22 @@ static void dispatch_through(Pool *pool, nsec_t now)
     }
 }
 
+/* Behind what has just been sent there. */
+static void drain_servers(Pool *pool, nsec_t now)
+{
+    LIST_EACH (&pool->servers, link) {
+        Server *server = LIST_OWNER(link, Server, pool_link);
+        if (server_is_draining(server))
+            server_close_unneeded(server, now);
+    }
+}
+
 void pool_dispatch(Pool *pool, nsec_t now)
 {
     dispatch_batches(pool, now);
     dispatch_through(pool, now);
+    if (pool->n_draining > 0)
+        drain_servers(pool, now);
     if (!has_hope(pool))
         fail_waiting(pool, now);
 }

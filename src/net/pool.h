@@ -4,7 +4,10 @@
  * up; adaptive flush may leave slots idle (pace.h). It goes to the server that is up, has an idle
  * slot, and has the fewest calls in flight; when batches are due and no slot is idle, another
  * connection is opened. With no server up and no first attempt under way, waiting calls get their
- * error at once. */
+ * error at once.
+ *
+ * Which servers there are is told by pool_set_servers(), again and again; those that are no longer
+ * among them are drained (server.h). */
 #pragma once
 
 #include <sys/uio.h>
@@ -30,14 +33,17 @@ struct Pool {
     Loop *loop; /* borrowed, like the next three */
     Batcher *batcher;
     LoopTask *dispatch; /* calls pool_dispatch(): deferred when a slot may have become free */
-    void (*on_answers)(void *data); /* replies were delivered: write them, they borrow bytes */
+    void (*on_answers)(void *data);   /* replies were delivered: write them, they borrow bytes */
+    void (*on_server_up)(void *data); /* what other workers are to be told */
     void *data;
-    List servers;   /* Server.pool_link */
+    List servers; /* Server.pool_link */
+    uint32_t n_draining;
     List closed;    /* Slot.server_link: to be freed */
     List abandoned; /* Slot.abandoned_link */
     LoopTask release;
     Pace pace;                  /* adaptive flush: how the slots are used */
     LoopTimer overdue;          /* set: a batch waits for one in flight, until then at most */
+    LoopTimer resolving;        /* set: calls wait for the first answer about names */
     LoopTimer connecting_pause; /* set: this side lacks what a connection needs */
     LogLimit log_limit;
     struct iovec *iovecs;
@@ -46,11 +52,19 @@ struct Pool {
 };
 
 void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batcher,
-               LoopTask *dispatch, void (*on_answers)(void *data), void *data);
+               LoopTask *dispatch, void (*on_answers)(void *data), void (*on_server_up)(void *data),
+               void *data);
 void pool_clear(Pool *pool);
 
-/* Opens the first connection to each server (server_new()). */
-void pool_start(Pool *pool);
+/* Connects to the servers. Where names are still being looked up, calls wait for that as for a
+ * first attempt to connect. */
+void pool_start(Pool *pool, const ServerList *servers);
+
+/* From now on these are the servers: connects to new ones, drains those that are not among them. */
+void pool_set_servers(Pool *pool, const ServerList *servers);
+
+/* Another worker has reached a server: tries again those that are out here and not there. */
+void pool_server_up_elsewhere(Pool *pool);
 
 /* Sends the batches that are due, as far as slots are free. */
 void pool_dispatch(Pool *pool, nsec_t now);

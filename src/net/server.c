@@ -3,40 +3,46 @@
 #include "base/check.h"
 #include "net/pool.h"
 
-#define BACKOFF_FIRST (100 * NSEC_PER_MSEC)
-#define BACKOFF_MAX   (5 * NSEC_PER_SEC)
-
-static const char *state_name(ServerState state)
+/* True when that has changed its state. */
+static bool note(Server *server, ServerEvent event)
 {
-    static const char *const names[] = {
-        [SERVER_STATE_TRYING] = "trying",
-        [SERVER_STATE_UP] = "up",
-        [SERVER_STATE_OUT] = "out",
-    };
-    return names[state];
+    ServerState before = server->health.state;
+    if (!server_health_note(&server->health, event, server->pool->params.max_failures,
+                            loop_now(server->pool->loop), g_random_double()))
+        return false;
+    log_debug("server %s: %s -> %s", server->name, server_state_name(before),
+              server_state_name(server->health.state));
+    loop_timer_clear(&server->probe);
+    loop_timer_set(&server->probe, server->health.probe_at);
+    return true;
 }
 
-static void set_state(Server *server, ServerState state)
+static void close_slots(List *slots, const char *text)
 {
-    log_debug("server %s: %s -> %s", server->name, state_name(server->state), state_name(state));
-    server->state = state;
+    ListLink *link;
+    while ((link = list_first(slots)) != NULL)
+        slot_close(LIST_OWNER(link, Slot, server_link), text);
 }
-
-static void close_slots(List *slots, const char *text);
-static void schedule_probe(Server *server);
 
 /* Connections that were busy when the server went out may have become idle since: they are in the
  * probe's place. Where busy ones are, it is tried later. */
 static void on_probe(void *data)
 {
     Server *server = data;
-    if (server->state != SERVER_STATE_OUT)
+    if (server->health.state != SERVER_STATE_OUT)
         return;
     close_slots(&server->idle[SLOT_KIND_BATCH], "the server is out");
-    if (server_may_open_slot(server, SLOT_KIND_BATCH))
+    if (!server_may_open_slot(server, SLOT_KIND_BATCH))
+        loop_timer_set(&server->probe, loop_now(server->pool->loop) + SERVER_BACKOFF_FIRST);
+    else if (note(server, SERVER_EVENT_PROBE_DUE))
         server_open_slot(server, SLOT_KIND_BATCH);
-    else
-        schedule_probe(server);
+}
+
+void server_up_elsewhere(Server *server)
+{
+    if (atomic_load(&server->endpoint->news) == ENDPOINT_NEWS_UP &&
+        server_may_open_slot(server, SLOT_KIND_BATCH) && note(server, SERVER_EVENT_UP_ELSEWHERE))
+        server_open_slot(server, SLOT_KIND_BATCH);
 }
 
 /* Asks on `slot`, or on whichever comes first. */
@@ -63,16 +69,23 @@ static void on_retry(void *data)
     /* Should the question not get through, there is the next one. */
     loop_timer_set(&server->retry,
                    loop_now(server->pool->loop) + server->pool->params.batch_retry_interval);
-    if (server->state == SERVER_STATE_UP)
+    if (server_is_up(server))
         ask(server, NULL);
 }
 
-void server_new(Pool *pool, const Address *address, const char *name)
+static void on_patience(void *data)
+{
+    Server *server = data;
+    loop_defer(server->pool->loop, server->pool->dispatch);
+}
+
+void server_new(Pool *pool, const ServerEntry *entry)
 {
     Server *server = g_new0(Server, 1);
     server->pool = pool;
-    server->address = *address;
-    server->name = g_strdup(name);
+    server->endpoint = endpoint_ref(entry->endpoint);
+    server->name = g_strdup(entry->name);
+    server_health_init(&server->health);
     list_init(&server->idle[SLOT_KIND_BATCH]);
     list_init(&server->idle[SLOT_KIND_THROUGH]);
     server->misshapen = g_hash_table_new(NULL, NULL);
@@ -81,6 +94,8 @@ void server_new(Pool *pool, const Address *address, const char *name)
     list_init(&server->other);
     list_append(&pool->servers, &server->pool_link);
     loop_timer_init(&server->probe, pool->loop, on_probe, server);
+    loop_timer_init(&server->patience, pool->loop, on_patience, server);
+    server_open_slot(server, SLOT_KIND_BATCH);
 }
 
 void server_free(Server *server)
@@ -89,10 +104,12 @@ void server_free(Server *server)
         return;
     check(server->n_slots[SLOT_KIND_BATCH] == 0 && server->n_slots[SLOT_KIND_THROUGH] == 0);
     loop_timer_clear(&server->probe);
+    loop_timer_clear(&server->patience);
     loop_timer_clear(&server->retry);
     g_hash_table_unref(server->unknown_native);
     g_hash_table_unref(server->misshapen);
     list_remove(&server->pool_link);
+    endpoint_unref(server->endpoint);
     g_free(server->name);
     g_free(server);
 }
@@ -110,13 +127,6 @@ void server_open_slot(Server *server, SlotKind kind)
         slot_new(server, kind);
 }
 
-static void close_slots(List *slots, const char *text)
-{
-    ListLink *link;
-    while ((link = list_first(slots)) != NULL)
-        slot_close(LIST_OWNER(link, Slot, server_link), text);
-}
-
 void server_close_slots(Server *server, const char *text)
 {
     close_slots(&server->idle[SLOT_KIND_BATCH], text);
@@ -124,30 +134,37 @@ void server_close_slots(Server *server, const char *text)
     close_slots(&server->other, text);
 }
 
+static void come_up(Server *server)
+{
+    Pool *pool = server->pool;
+    bool is_news = endpoint_tell(server->endpoint, ENDPOINT_NEWS_UP);
+    log_write(is_news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "server %s is up", server->name);
+    server->batching = SERVER_BATCHING_UNKNOWN;
+    server->asks = pool->params.asks;
+    if (!server->asks)
+        server->batching = SERVER_BATCHING_YES;
+    if (is_news)
+        pool->on_server_up(pool->data);
+}
+
 void server_connected(Server *server, Slot *slot)
 {
-    if (server->state != SERVER_STATE_UP) {
-        log_info("server %s is up", server->name);
-        set_state(server, SERVER_STATE_UP);
-        server->n_failures = 0;
-        server->batching = SERVER_BATCHING_UNKNOWN;
-        loop_timer_clear(&server->probe);
-        server->asks = server->pool->params.asks;
-        if (!server->asks)
-            server->batching = SERVER_BATCHING_YES;
-    }
+    if (note(server, SERVER_EVENT_CONNECTED))
+        come_up(server);
     if (server->asks)
         ask(server, slot);
 }
 
 void server_slot_idle(Server *server, Slot *slot)
 {
-    if (server->asks && server->state == SERVER_STATE_UP && slot->kind == SLOT_KIND_BATCH)
+    if (server->asks && server_is_up(server) && slot->kind == SLOT_KIND_BATCH)
         ask(server, slot);
 }
 
 void server_told(Server *server, bool batches, const char *why)
 {
+    if (server_is_draining(server))
+        return;
     ServerBatching batching = batches ? SERVER_BATCHING_YES : SERVER_BATCHING_NO;
     if (batches && server->batching != batching)
         log_info("server %s serves %.*s: calls to it are batched", server->name,
@@ -200,26 +217,14 @@ void server_well_shaped(Server *server, const Method *method)
 
 void server_answered(Server *server)
 {
-    server->n_failures = 0;
-    server->backoff = 0;
-}
-
-/* Exponential, from BACKOFF_FIRST to BACKOFF_MAX, with jitter so that many daemons do not probe in
- * step. */
-static void schedule_probe(Server *server)
-{
-    if (server->probe.at != NSEC_NEVER || server->n_connecting[SLOT_KIND_BATCH] > 0)
-        return;
-    server->backoff =
-        server->backoff == 0 ? BACKOFF_FIRST : nsec_min(2 * server->backoff, BACKOFF_MAX);
-    nsec_t delay = (nsec_t)((double)server->backoff * g_random_double_range(0.75, 1.0));
-    loop_timer_set(&server->probe, loop_now(server->pool->loop) + delay);
+    note(server, SERVER_EVENT_ANSWERED);
 }
 
 static void take_out(Server *server, const char *why)
 {
-    set_state(server, SERVER_STATE_OUT);
-    log_warning("server %s is out: %s; it is tried again with backoff", server->name, why);
+    bool is_news = endpoint_tell(server->endpoint, ENDPOINT_NEWS_OUT);
+    log_write(is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
+              "server %s is out: %s; it is tried again with backoff", server->name, why);
     close_slots(&server->idle[SLOT_KIND_BATCH], "the server is out");
     close_slots(&server->idle[SLOT_KIND_THROUGH], "the server is out");
 }
@@ -227,19 +232,65 @@ static void take_out(Server *server, const char *why)
 void server_failed(Server *server, ServerFailure failure, const char *why)
 {
     Pool *pool = server->pool;
+    ServerState before = server->health.state;
+    bool was_used = before == SERVER_STATE_TRYING || before == SERVER_STATE_UP;
     server->failures[failure]++;
-    server->n_failures++;
     g_snprintf(pool->latest_failure, sizeof pool->latest_failure, "%s: %s", server->name, why);
-    bool is_out =
-        server->state == SERVER_STATE_TRYING ||
-        (server->state == SERVER_STATE_UP && server->n_failures >= pool->params.max_failures);
-    if (is_out)
+    bool changed = note(server, failure == SERVER_FAILURE_CONNECT ? SERVER_EVENT_NOT_CONNECTED
+                                                                  : SERVER_EVENT_CALL_FAILED);
+    if (changed && was_used)
         take_out(server, why);
     else
         log_limited(&server->log_limit, loop_now(pool->loop),
-                    server->state == SERVER_STATE_OUT ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
-                    "server %s: %s", server->name, why);
-    if (server->state == SERVER_STATE_OUT)
-        schedule_probe(server);
+                    was_used ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "server %s: %s", server->name,
+                    why);
     loop_defer(pool->loop, pool->dispatch);
+}
+
+/* Draining */
+
+/* Connections that carry no call end now; where calls are passed through, no further ones follow
+ * them. */
+static void finish_slots(Server *server)
+{
+    LIST_EACH_SAFE (&server->other, link) {
+        Slot *slot = LIST_OWNER(link, Slot, server_link);
+        if (slot->batch == NULL)
+            slot_close(slot, "the server is drained");
+        else
+            batcher_complete(slot->batch);
+    }
+}
+
+void server_drain(Server *server)
+{
+    Pool *pool = server->pool;
+    if (!note(server, SERVER_EVENT_VANISHED))
+        return;
+    server->asks = false;
+    loop_timer_clear(&server->retry);
+    loop_timer_set(&server->patience,
+                   loop_now(pool->loop) + batcher_params(pool->batcher)->call_timeout);
+    finish_slots(server);
+    loop_defer(pool->loop, pool->dispatch);
+    loop_defer(pool->loop, &pool->release);
+}
+
+void server_close_unneeded(Server *server, nsec_t now)
+{
+    bool patient = server->patience.at != NSEC_NEVER && now < server->patience.at;
+    for (SlotKind kind = 0; kind < SLOT_KINDS; kind++) {
+        LIST_EACH_SAFE (&server->idle[kind], link) {
+            Slot *slot = LIST_OWNER(link, Slot, server_link);
+            bool needed = slot->unsent.len > 0 || !list_empty(&slot->carrier.bound);
+            if (!needed || !patient)
+                slot_close(slot, "the server is drained");
+        }
+    }
+}
+
+bool server_is_drained(const Server *server)
+{
+    return server_is_draining(server) && server->n_slots[SLOT_KIND_BATCH] == 0 &&
+           server->n_slots[SLOT_KIND_THROUGH] == 0;
 }

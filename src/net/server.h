@@ -1,12 +1,15 @@
-/* A server of the upstream: one address, its state and its slots.
+/* A server of the upstream: one address, its state (server-state.h) and its slots.
  *
- *   TRYING --connected--> UP --max_failures in a row--> OUT --probe connected--> UP
- *      \----------------- failed -----------------------^ */
+ * One that is drained gets no new batch and no new client. What is in flight on it ends as it would
+ * otherwise; then its connections close, and with the last of them it goes. A connection that
+ * clients are bound to (a ONEWAY of theirs went there) stays for their next calls, but not for
+ * longer than call_timeout. */
 #pragma once
 
 #include "base/counters.h"
 #include "base/log.h"
-#include "net/address.h"
+#include "net/server-list.h"
+#include "net/server-state.h"
 #include "net/slot.h"
 
 typedef struct Pool Pool;
@@ -18,18 +21,12 @@ typedef enum ServerBatching {
     SERVER_BATCHING_NO, /* asked again every batch_retry_interval */
 } ServerBatching;
 
-typedef enum ServerState {
-    SERVER_STATE_TRYING, /* the first attempt to connect is under way */
-    SERVER_STATE_UP,
-    SERVER_STATE_OUT, /* probed with backoff */
-} ServerState;
-
 struct Server {
     ListLink pool_link; /* Pool.servers */
     Pool *pool;
-    Address address;
+    Endpoint *endpoint;
     char *name; /* as configured, with its address where the name has several */
-    ServerState state;
+    ServerHealth health;
     ServerBatching batching;
     bool asks;             /* the next connection asks whether it batches */
     List idle[SLOT_KINDS]; /* Slot.server_link; the latest used first */
@@ -37,9 +34,8 @@ struct Server {
     uint32_t n_slots[SLOT_KINDS];
     uint32_t n_connecting[SLOT_KINDS];
     uint32_t n_inflight; /* calls */
-    uint32_t n_failures; /* in a row */
-    nsec_t backoff;      /* before the latest probe */
     LoopTimer probe;
+    LoopTimer patience;         /* DRAINING: for clients that are bound to a connection */
     LoopTimer retry;            /* of the question whether it batches */
     GHashTable *unknown_native; /* MethodPolicy -> nsec_t, until when it is passed through */
     GHashTable *misshapen;      /* of MethodPolicy: said so, and not answered rightly since */
@@ -47,9 +43,29 @@ struct Server {
     LogLimit log_limit;
 };
 
-/* A server of `pool`, which frees it. */
-void server_new(Pool *pool, const Address *address, const char *name);
+/* A server of `pool`, which frees it. It is being connected to. */
+void server_new(Pool *pool, const ServerEntry *entry);
 void server_free(Server *server); /* its slots must be freed */
+
+static inline bool server_is_up(const Server *server)
+{
+    return server->health.state == SERVER_STATE_UP;
+}
+
+static inline bool server_is_draining(const Server *server)
+{
+    return server->health.state == SERVER_STATE_DRAINING;
+}
+
+/* Another worker has reached it: it is worth a probe. */
+void server_up_elsewhere(Server *server);
+
+/* No name has its address any more. */
+void server_drain(Server *server);
+
+/* DRAINING: closes the connections that nobody needs any more. */
+void server_close_unneeded(Server *server, nsec_t now);
+bool server_is_drained(const Server *server);
 
 /* Opens another connection, unless it has as many as it may have. */
 void server_open_slot(Server *server, SlotKind kind);

@@ -238,7 +238,7 @@ static bool is_shortage(int code)
 
 static void could_not_connect(Server *server, int code)
 {
-    if (server->state == SERVER_STATE_UP && is_shortage(code)) {
+    if (server_is_up(server) && is_shortage(code)) {
         pool_pause_connecting(server->pool, server, code);
         return;
     }
@@ -250,7 +250,7 @@ static void could_not_connect(Server *server, int code)
 Slot *slot_new(Server *server, SlotKind kind)
 {
     Pool *pool = server->pool;
-    int fd = start_connecting(&server->address);
+    int fd = start_connecting(&server->endpoint->address);
     if (fd < 0) {
         could_not_connect(server, errno);
         return NULL;

@@ -21,7 +21,8 @@ from pathlib import Path
 
 import wire
 
-PROGRAMS = ("BATCHD", "BATCH_DEMO", "CROWD", "BENCH_LOAD", "BENCH_UPSTREAM", "BENCH_FLOOR")
+PROGRAMS = ("BATCHD", "BATCH_DEMO", "CROWD", "BENCH_LOAD", "BENCH_UPSTREAM", "BENCH_FLOOR",
+            "RESOLVER_SHIM")
 DIRECTORIES = ("GEN_PY", "IDL_DIR")
 CONF = Path(__file__).resolve().parents[2] / "conf" / "thrift-batchd.ini"
 

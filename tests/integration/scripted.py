@@ -52,14 +52,14 @@ class Scripted:
     send unframed before closing, CLOSE, or SILENCE. It may be exchanged while connections are open.
     The question whether it batches (a batch without calls) is answered by `probe`."""
 
-    def __init__(self, bench, script=honest, port=0, probe=honest):
+    def __init__(self, bench, script=honest, port=0, probe=honest, host="127.0.0.1"):
         self.script = script
         self.probe = probe
         self.received = []  # every message but the questions
         self._changed = threading.Condition()
         self._connections = []
-        self._listener = socket.create_server(("127.0.0.1", port))
-        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        self._listener = socket.create_server((host, port))
+        self.address = "%s:%d" % self._listener.getsockname()
         threading.Thread(target=self._accept, daemon=True).start()
         bench.on_end(self.stop)
 
@@ -138,9 +138,9 @@ class Scripted:
 class Holding(Scripted):
     """Answers nothing that contains a `wait` call before it is let go."""
 
-    def __init__(self, bench):
+    def __init__(self, bench, **where):
         self.let_go = threading.Event()
-        super().__init__(bench, self._hold)
+        super().__init__(bench, self._hold, **where)
 
     def _hold(self, message):
         if any(call.name == b"wait" for call in calls_of(message)):

@@ -543,6 +543,7 @@ def test_an_idempotent_call_is_sent_again_elsewhere(bench, fault, policy):
     failing, good = Scripted(bench, fault), Scripted(bench)
     daemon = bench.daemon(failing, good, upstream=FORGIVING,
                           method={"echo": {"idempotent": "yes"} | policy})
+    daemon.log.wait_for("is up" if policy else "serves executeBatch", 2)
     raw = bench.connect(daemon)
     for seqid in range(1, 9):
         token = b"again-%d" % seqid

@@ -104,6 +104,65 @@ Test(through, a_call_that_is_passed_through_waits_behind_a_batch)
     scenario_end(scenario);
 }
 
+Test(through, nothing_follows_in_a_batch_that_is_complete)
+{
+    Scenario *scenario = story();
+    FakeClient *a = scenario_client(scenario);
+    client_calls(a, "off", "a1");
+    client_calls(a, "off", "a2");
+    assert_passes(scenario, "1:a1 1:a2");
+    batcher_complete(scenario_line(scenario, 1)->batch);
+    client_calls(a, "off", "a3");
+    client_calls(a, "echo", "a4");
+    assert_passes(scenario, "");
+    expect(line_answers(scenario_line(scenario, 1)));
+    assert_passes(scenario, "");
+    expect(line_answers(scenario_line(scenario, 1)));
+    assert_passes(scenario, "1:a3");
+    client_calls(a, "off", "a5");
+    assert_takes_nothing(scenario);
+    line_answers_all(scenario, 1);
+    flight_answers(assert_takes(scenario, "a4"));
+    assert_passes(scenario, "1:a5");
+    line_answers_all(scenario, 1);
+    assert_got(a, "a1 a2 a3 a4 a5");
+    scenario_end(scenario);
+}
+
+Test(through, a_complete_batch_that_was_not_written_takes_calls_again)
+{
+    Scenario *scenario = story();
+    FakeClient *a = scenario_client(scenario);
+    client_calls(a, "off", "a1");
+    assert_passes(scenario, "1:a1");
+    line_answers_all(scenario, 1);
+    client_calls(a, "off", "a2");
+    batcher_complete(batcher_next_through(scenario->batcher, NULL));
+    scenario->breaks = true;
+    assert_passes(scenario, "");
+    client_calls(a, "off", "a3");
+    assert_passes(scenario, "2:a2 2:a3");
+    line_answers_all(scenario, 2);
+    assert_got(a, "a1 a2 a3");
+    scenario_end(scenario);
+}
+
+Test(through, what_a_complete_batch_had_not_sent_takes_calls_again)
+{
+    Scenario *scenario = story();
+    FakeClient *a = scenario_client(scenario);
+    client_calls(a, "off", "a1");
+    assert_passes(scenario, "1:a1");
+    client_calls(a, "off", "a2");
+    batcher_complete(scenario_line(scenario, 1)->batch);
+    line_fails(scenario_line(scenario, 1), "the connection was lost");
+    client_calls(a, "off", "a3");
+    assert_passes(scenario, "2:a2 2:a3");
+    line_answers_all(scenario, 2);
+    assert_got(a, "!a1 a2 a3");
+    scenario_end(scenario);
+}
+
 Test(through, under_relaxed_order_nothing_waits_for_anything)
 {
     BatcherParams params = scenario_params();

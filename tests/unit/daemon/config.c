@@ -237,11 +237,9 @@ Test(config, names_what_has_no_effect)
     expect_without_effect("[admin]\n"
                           "http = 127.0.0.1:1\n"
                           "[daemon]\n"
-                          "workers = 2\n" SERVERS "resolve_interval = 30s\n",
-                          "t.ini:2: [admin] http: accepted, but has no effect in this version\n"
-                          "t.ini:7: [upstream] resolve_interval: accepted, but has no effect in "
-                          "this version");
-    expect_without_effect(SERVERS "passthrough_connections = 2\n[batch]\n"
+                          "workers = 2\n" SERVERS,
+                          "t.ini:2: [admin] http: accepted, but has no effect in this version");
+    expect_without_effect(SERVERS "resolve_interval = 10s\npassthrough_connections = 2\n[batch]\n"
                                   "batch_retry_interval = 1s\n[method.a]\nbatch = off\n"
                                   "[method.b]\ndedupe = yes\noneway = yes\n[method.c]\n"
                                   "batch = native\nbatch_method = b\nbatch_item = 1\n"

@@ -181,6 +181,23 @@ Test(address, resolves_a_name_without_duplicates)
     }
 }
 
+Test(address, knows_what_needs_no_resolver)
+{
+    static const struct {
+        const char *text;
+        bool fixed;
+    } rows[] = {
+        {"127.0.0.1:1", true},  {"[::1]:1", true},           {"unix:/s", true},
+        {"localhost:1", false}, {"users.internal:1", false}, {"[fe80::1%eth0]:1", false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        AddressName name;
+        cr_assert(address_name_parse(rows[i].text, false, &name, NULL), "%s", rows[i].text);
+        cr_expect_eq(address_name_is_fixed(&name), rows[i].fixed, "%s", rows[i].text);
+        address_name_clear(&name);
+    }
+}
+
 Test(address, names_what_cannot_be_resolved)
 {
     g_autoptr(GError) error = NULL;

@@ -1,0 +1,32 @@
+/* The resolver: looks the configured names up, again and again, on a thread of its own, so that a
+ * lookup never holds up a call. Without names (numeric addresses and unix sockets alone) there is
+ * no thread.
+ *
+ *   resolver thread:  lookup --> ServerList --"it has changed"--> Mailbox of each worker
+ *   worker:           reads the letter, takes the list: resolver_servers()
+ *
+ * A name is looked up every `interval`; one that has no address yet sooner, with backoff. A lookup
+ * that fails, or finds nothing, changes nothing. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+
+#include "base/nsec.h"
+#include "net/server-list.h"
+
+typedef struct Resolver Resolver;
+
+/* `names`: of AddressName, copied: a lookup that is left behind still has its own. Looks nothing up
+ * yet. */
+Resolver *resolver_new(const GArray *names, nsec_t interval);
+
+/* Starts the thread, where there are names. It calls `on_change` whenever the list has changed. */
+bool resolver_start(Resolver *resolver, void (*on_change)(void *data), void *data, GError **error);
+
+/* Ends the thread; `on_change` is not called any more. A lookup cannot be interrupted: one that is
+ * under way is left behind, and what it holds is freed when it returns. */
+void resolver_free(Resolver *resolver);
+
+/* The list of the moment, from any thread; the caller unrefs it. */
+ServerList *resolver_servers(Resolver *resolver);
