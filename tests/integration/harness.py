@@ -150,8 +150,15 @@ class Process:
 
     def memory(self):
         """Resident bytes."""
+        return self._kilobytes("VmRSS") * 1024
+
+    def most_memory(self):
+        """The most that memory() has been."""
+        return self._kilobytes("VmHWM") * 1024
+
+    def _kilobytes(self, name):
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+        return int(re.search(name + r":\s+(\d+) kB", status)[1])
 
     def cpu_seconds(self):
         fields = self._stat()
@@ -164,14 +171,14 @@ class Process:
 
 # --- addresses ------------------------------------------------------------------------------------
 
-def connect(address, timeout=PATIENCE):
-    """A socket connected to `host:port`, `[::1]:port` or `unix:/path`."""
+def connect(address, timeout=PATIENCE, source=None):
+    """A socket connected to `host:port`, `[::1]:port` or `unix:/path`; from the host `source`."""
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(timeout)
         sock.connect(address[len("unix:"):])
         return sock
-    sock = socket.create_connection(host_and_port(address), timeout)
+    sock = socket.create_connection(host_and_port(address), timeout, source and (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -303,8 +310,8 @@ class Bench:
 class Raw:
     """A connection on which a test sends what bytes it likes and reads replies of one form."""
 
-    def __init__(self, address):
-        self.socket = connect(address)
+    def __init__(self, address, source=None):
+        self.socket = connect(address, source=source)
         self._got = b""
 
     def send(self, data):

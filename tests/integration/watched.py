@@ -18,14 +18,14 @@ class Watched:
     """A daemon in front of a Scripted upstream, with at most one connection of each kind to it, and
     an ordinary client. `own` are the daemon's descriptors but for its connections."""
 
-    def __init__(self, bench, upstream, /, **sections):
-        sections["upstream"] = CONNECTIONS | {"transport": upstream.transport, "call_timeout": "1min"
+    def __init__(self, bench, scripted, **sections):
+        sections["upstream"] = CONNECTIONS | {"transport": scripted.transport, "call_timeout": "1min"
                                               } | sections.get("upstream", {})
         sections["daemon"] = {"drain_timeout": "1min"} | sections.get("daemon", {})
-        self.upstream = upstream
-        self.daemon = bench.daemon(upstream, **sections)
+        self.upstream = scripted
+        self.daemon = bench.daemon(scripted, **sections)
         self.daemon.log.wait_for("serves executeBatch")
-        self._own = self.daemon.descriptors() - upstream.n_connections()
+        self._own = self.daemon.descriptors() - scripted.n_connections()
         self._ordinary = bench.connect(self.daemon)
         self._calls = 0
         self._memory = 0
