@@ -189,9 +189,11 @@ def host_and_port(address):
 
 
 def refused_address():
-    """An address at which nobody listens, and where the kernel lets nobody else listen by chance:
-    the port belongs to a socket that is bound only. The socket is returned to be kept."""
+    """An address at which nobody listens before socket.create_server() is given it, and where the
+    kernel lets nobody else listen by chance: the port belongs to a socket that is bound only. The
+    socket is returned to be kept."""
     sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind(("127.0.0.1", 0))
     return sock, "127.0.0.1:%d" % sock.getsockname()[1]
 

@@ -5,7 +5,7 @@ import socket
 import threading
 
 import wire
-from harness import PATIENCE
+from harness import PATIENCE, host_and_port, refused_address
 
 UNKNOWN_WORDS = "the scripted upstream knows echo, wait, touch, log, get, getMany"
 CLOSE = object()  # what a script returns to end the connection
@@ -71,10 +71,7 @@ class Scripted:
         self.received = []  # every message but the questions
         self._changed = threading.Condition()
         self._connections = []  # those that are open
-        self._place = socket.socket()  # bound only: keeps the port while nobody listens
-        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._place.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self._place.getsockname()[1]
+        self._place, self.address = refused_address()
         self._listen()
         bench.on_end(self.stop)
 
@@ -118,7 +115,7 @@ class Scripted:
             self.received.clear()
 
     def _listen(self):
-        self._listener = socket.create_server(self._place.getsockname())
+        self._listener = socket.create_server(host_and_port(self.address))
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def _stop_listening(self):

@@ -1,11 +1,11 @@
 """One greedy client, and what it costs an ordinary one.
 
-The upstream takes one message at a time, in the order in which they come, and some time for each. So
-what a call waits for is messages, and that is how it is measured: how many the upstream has finished
-from the call's sending to its reply; other load on the machine changes seconds, not this.
+The upstream takes one message at a time, in the order in which they come, and some time for each.
+So what a call waits for is messages, and that is how it is measured: how many the upstream has
+finished from the call's sending to its reply; other load on the machine changes seconds, not this.
 
-An ordinary client calls, waits for its reply and calls again; when it is alone that is one message a
-call. Its fair share is what it has when one other client does the same. A greedy client, which
+An ordinary client calls, waits for its reply and calls again; when it is alone that is one message
+a call. Its fair share is what it has when one other client does the same. A greedy client, which
 always has 10,000 calls on their way, may raise its p99 by three times what that one does.
 """
 
@@ -71,6 +71,9 @@ class Another:
                 self.call()
         except Exception as problem:  # pylint: disable=broad-except
             self._problem = problem
+
+    def call(self):
+        raise NotImplementedError
 
     def __enter__(self):
         self._thread.start()

@@ -51,12 +51,13 @@ def send_while_taken(sockets, data):
 
 @pytest.mark.parametrize("count,data,max_client_calls", SENDING.values(), ids=SENDING)
 def test_clients_that_keep_sending(bench, figure, count, data, max_client_calls):
-    """Pending calls, what has been read of unfinished ones, and what has been read behind those that
-    may not be taken yet: all of it is bounded."""
+    """Pending calls, what has been read of unfinished ones, and what has been read behind those
+    that may not be taken yet: all of it is bounded."""
     upstream = Scripted(bench, lambda message: SILENCE)
     daemon = bench.daemon(upstream, daemon={"drain_timeout": "0"},
                           client={"max_client_calls": max_client_calls},
-                          upstream={"call_timeout": "10min", "max_pending_bytes": MAX_PENDING_BYTES})
+                          upstream={"call_timeout": "10min",
+                                    "max_pending_bytes": MAX_PENDING_BYTES})
     with contextlib.ExitStack() as stack:
         sockets = []
         for _ in range(count):
@@ -110,7 +111,8 @@ def many_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_idle_clients(bench, upstream, many_descriptors, figure):
+@pytest.mark.usefixtures("many_descriptors")
+def test_idle_clients(bench, upstream, figure):
     """Those that have never called, and the same when each of them has. They come from several
     addresses, so that ports do not run out."""
     daemon = bench.daemon(upstream)

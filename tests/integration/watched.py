@@ -44,7 +44,8 @@ class Watched:
         served(self._ordinary, b"ordinary-%d" % self._calls, self._calls)
 
     def remember(self):
-        """What the memory is compared with: to be called when all that happens has happened once."""
+        """What the memory is compared with: to be called when all that is to happen has happened
+        once."""
         self._memory = self.daemon.memory()
 
     def is_as_before(self, clients=0, growth=GROWTH):
