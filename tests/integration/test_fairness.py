@@ -1,8 +1,8 @@
 """One greedy client, and what it costs an ordinary one.
 
-The upstream takes one message at a time, in the order in which they come, and some time for each.
-So what a call waits for is messages, and that is how it is measured: how many the upstream has
-finished from the call's sending to its reply; other load on the machine changes seconds, not this.
+The upstream takes one message at a time, over one connection, and some time for each. So what a
+call waits for is messages, and that is how it is measured: how many the upstream has finished from
+the call's sending to its reply; other load on the machine changes seconds, not this.
 
 An ordinary client calls, waits for its reply and calls again; when it is alone that is one message
 a call. Its fair share is what it has when one other client does the same. A greedy client, which
@@ -26,23 +26,15 @@ ALLOWED = 3
 LEAST = 1  # message, which is in flight when the call comes: nobody can do without
 
 
-class Serial(Scripted):
+class Slow(Scripted):
     def __init__(self, bench):
         self.finished = 0
-        self._tickets = 0
-        self._turn = threading.Condition()
-        super().__init__(bench, self._one_at_a_time)
+        super().__init__(bench, self._slowly)
 
-    def _one_at_a_time(self, message):
-        with self._turn:
-            ticket = self._tickets
-            self._tickets += 1
-            self._turn.wait_for(lambda: self.finished == ticket)
+    def _slowly(self, message):
         reply = honest(message)
         time.sleep(COST)
-        with self._turn:
-            self.finished += 1
-            self._turn.notify_all()
+        self.finished += 1
         return reply
 
 
@@ -121,9 +113,9 @@ def one_round(bench, daemon, upstream, raw):
 
 @pytest.mark.parametrize("ordering", ("strict", "relaxed"))
 def test_a_greedy_client(bench, figure, ordering):
-    upstream = Serial(bench)
+    upstream = Slow(bench)
     daemon = bench.daemon(upstream, client={"ordering": ordering},
-                          upstream={"call_timeout": "1min"})
+                          upstream={"call_timeout": "1min", "connections": 1})
     raw = bench.connect(daemon)
     served(raw)
     for _ in range(ROUNDS):

@@ -1,5 +1,5 @@
-"""A daemon that is watched while something goes wrong around it: does an ordinary client notice, and
-is everything back where it was?"""
+"""A daemon that is watched while something goes wrong around it: does an ordinary client notice,
+and is everything back where it was?"""
 
 import contextlib
 import signal
@@ -19,8 +19,8 @@ class Watched:
     an ordinary client. `own` are the daemon's descriptors but for its connections."""
 
     def __init__(self, bench, scripted, **sections):
-        sections["upstream"] = CONNECTIONS | {"transport": scripted.transport, "call_timeout": "1min"
-                                              } | sections.get("upstream", {})
+        defaults = CONNECTIONS | {"transport": scripted.transport, "call_timeout": "1min"}
+        sections["upstream"] = defaults | sections.get("upstream", {})
         sections["daemon"] = {"drain_timeout": "1min"} | sections.get("daemon", {})
         self.upstream = scripted
         self.daemon = bench.daemon(scripted, **sections)
