@@ -11,7 +11,7 @@ import pytest
 import wire
 from scripted import Holding, Scripted, calls_of, honest, value_of
 from talk import framed, receive, send
-from watched import GROWTH_OF_LARGE, Watched
+from watched import GROWTH, GROWTH_OF_LARGE, Watched
 
 # --- faults of the upstream -----------------------------------------------------------------------
 
@@ -295,16 +295,20 @@ def never_reads(watched, leave):
 
 
 LEAVE = ("close", "reset", "half_close")
-HOSTILE = [pytest.param(hostility, leave, times, id=f"{hostility.__name__}-{leave}")
-           for hostility, leaves, times in (
-               (leaves_before_dispatch, LEAVE, 100), (leaves_after_dispatch, LEAVE, 200),
-               (leaves_mid_message, LEAVE, 100), (slow_loris, LEAVE, 4), (floods, LEAVE, 10),
-               (never_reads, ("close",), 5))
-           for leave in leaves]
+HOSTILE = [
+    (leaves_before_dispatch, LEAVE, 100, GROWTH),
+    (leaves_after_dispatch, LEAVE, 200, GROWTH),
+    (leaves_mid_message, LEAVE, 100, GROWTH_OF_LARGE),
+    (slow_loris, LEAVE, 4, GROWTH),
+    (floods, LEAVE, 10, GROWTH_OF_LARGE),
+    (never_reads, ("close",), 5, GROWTH_OF_LARGE),
+]
 
 
-@pytest.mark.parametrize("hostility,leave,times", HOSTILE)
-def test_a_hostile_client(bench, hostility, leave, times):
+@pytest.mark.parametrize("hostility,leave,times,growth", [
+    pytest.param(hostility, leave, times, growth, id=f"{hostility.__name__}-{leave}")
+    for hostility, leaves, times, growth in HOSTILE for leave in leaves])
+def test_a_hostile_client(bench, hostility, leave, times, growth):
     watched = Watched(bench, Holding(bench), batch={"max_calls": 20},
                       client={"max_client_calls": 20, "max_client_output": "1MiB"})
     expected = {}
@@ -315,7 +319,7 @@ def test_a_hostile_client(bench, hostility, leave, times):
             watched.remember()
         expected = None if ended is None else {
             name: expected.get(name, 0) + count for name, count in ended.items()}
-    watched.is_as_before(growth=GROWTH_OF_LARGE)
+    watched.is_as_before(growth=growth)
     ended = watched.end()
     if expected is not None:
         assert ended == expected
