@@ -158,6 +158,15 @@ def claims_a_huge_list(message):
 
 # --- when the bytes come, and how the connection ends ---------------------------------------------
 
+def twice(message):
+    """Nobody is waiting for the second one."""
+    def send(sock, packed):
+        sock.sendall(2 * packed(honest(message)))
+        return True
+
+    return send
+
+
 def close(_message):
     return CLOSE
 

@@ -92,6 +92,7 @@ QUICK = [
     (faults.negative_frame, ALL, FRAMED, error),
     (faults.frame_of_2_gb, ALL, FRAMED, error),
     (faults.string_of_2_gb, ALL, (wire.BUFFERED,), error),
+    (faults.twice, ("plain", "batch", "native"), BOTH, right),
     (faults.close, ALL, BOTH, error),
     (faults.close_mid_answer, ALL, BOTH, error),
     (faults.close_mid_header, ALL, BOTH, error),
@@ -296,8 +297,8 @@ def never_reads(watched, leave):
 
 LEAVE = ("close", "reset", "half_close")
 HOSTILE = [
-    (leaves_before_dispatch, LEAVE, 100, GROWTH),
-    (leaves_after_dispatch, LEAVE, 200, GROWTH),
+    (leaves_before_dispatch, LEAVE, 200, GROWTH),
+    (leaves_after_dispatch, LEAVE, 400, GROWTH),
     (leaves_mid_message, LEAVE, 100, GROWTH_OF_LARGE),
     (slow_loris, LEAVE, 4, GROWTH),
     (floods, LEAVE, 10, GROWTH_OF_LARGE),
