@@ -7,7 +7,7 @@ import socket
 
 import pytest
 import wire
-from harness import SANITIZED, Raw, eventually, host_and_port
+from harness import FREED_AND_KEPT, SANITIZED, Raw, eventually, host_and_port
 from scripted import SILENCE, Scripted
 from talk import framed, receive, served
 
@@ -16,7 +16,7 @@ MIB = 1 << 20
 # --- clients that keep sending, and an upstream that never answers --------------------------------
 
 MAX_PENDING_BYTES = 16 * MIB
-BESIDES = 64 * MIB * (4 if SANITIZED else 1)
+BESIDES = 64 * MIB + FREED_AND_KEPT
 
 
 def pipeline_of(size, count):

@@ -5,14 +5,14 @@ import contextlib
 import signal
 import time
 
-from harness import SANITIZED, Raw, eventually
+from harness import FREED_AND_KEPT, SANITIZED, Raw, eventually
 from talk import introduce, served
 
 CONNECTIONS = {"connections": 1, "passthrough_connections": 1}
 # Resident bytes more than before, after hundreds of faults: a small thing left behind by each would
 # show. Where large messages came and went, the allocator may keep some memory.
-GROWTH = (64 << 20) if SANITIZED else (64 << 10)
-GROWTH_OF_LARGE = (96 << 20) if SANITIZED else (4 << 20)
+GROWTH = (64 << 10) + (64 << 20 if SANITIZED else 0)
+GROWTH_OF_LARGE = (4 << 20) + FREED_AND_KEPT
 ENDED = r"stopped: (\d+) calls of \d+ clients \((ok .*?)\)"
 
 
