@@ -5,7 +5,7 @@
 
 enum { SCARCE_READ_SIZE = 2048 };
 
-#define TURN_CHECKED (100 * NSEC_PER_MSEC)
+#define TURN_CHECKED (50 * NSEC_PER_MSEC)
 
 /* Those that the daemon itself holds up have no turn. */
 static Partial *next_reading(const Unfinished *unfinished)

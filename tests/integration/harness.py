@@ -28,6 +28,8 @@ CONF = Path(__file__).resolve().parents[2] / "conf" / "thrift-batchd.ini"
 
 # A sanitized daemon is slower and larger by factors: only such limits are widened.
 SANITIZED = "SANITIZER_REPORTS" in os.environ
+# Freed bytes that AddressSanitizer does not give back, to see who uses them; and some overhead.
+FREED_AND_KEPT = (300 << 20) if SANITIZED else 0
 # How many workers a daemon has whose test does not say.
 WORKERS = int(os.environ.get("BATCHD_WORKERS", "1"))
 PATIENCE = 20  # seconds for what happens at once unless something is broken
@@ -151,8 +153,15 @@ class Process:
 
     def memory(self):
         """Resident bytes."""
+        return self._kilobytes("VmRSS") * 1024
+
+    def most_memory(self):
+        """The most that memory() has been."""
+        return self._kilobytes("VmHWM") * 1024
+
+    def _kilobytes(self, name):
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
+        return int(re.search(name + r":\s+(\d+) kB", status)[1])
 
     def cpu_seconds(self):
         fields = self._stat()
@@ -165,14 +174,14 @@ class Process:
 
 # --- addresses ------------------------------------------------------------------------------------
 
-def connect(address, timeout=PATIENCE):
-    """A socket connected to `host:port`, `[::1]:port` or `unix:/path`."""
+def connect(address, timeout=PATIENCE, source=None):
+    """A socket connected to `host:port`, `[::1]:port` or `unix:/path`; from the host `source`."""
     if address.startswith("unix:"):
         sock = socket.socket(socket.AF_UNIX)
         sock.settimeout(timeout)
         sock.connect(address[len("unix:"):])
         return sock
-    sock = socket.create_connection(host_and_port(address), timeout)
+    sock = socket.create_connection(host_and_port(address), timeout, source and (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -182,12 +191,14 @@ def host_and_port(address):
     return host.strip("[]"), int(port)
 
 
-def refused_address():
-    """An address at which nobody listens, and where the kernel lets nobody else listen by chance:
-    the port belongs to a socket that is bound only. The socket is returned to be kept."""
+def refused_address(host="127.0.0.1", port=0):
+    """An address at which nobody listens before socket.create_server() is given it, and where the
+    kernel lets nobody else listen by chance: the port belongs to a socket that is bound only. The
+    socket is returned to be kept."""
     sock = socket.socket()
-    sock.bind(("127.0.0.1", 0))
-    return sock, "127.0.0.1:%d" % sock.getsockname()[1]
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, port))
+    return sock, "%s:%d" % sock.getsockname()
 
 
 # --- the programs ---------------------------------------------------------------------------------
@@ -304,8 +315,8 @@ class Bench:
 class Raw:
     """A connection on which a test sends what bytes it likes and reads replies of one form."""
 
-    def __init__(self, address):
-        self.socket = connect(address)
+    def __init__(self, address, source=None):
+        self.socket = connect(address, source=source)
         self._got = b""
 
     def send(self, data):

@@ -1,13 +1,13 @@
-"""An upstream that answers as a test tells it to: framed binary, each connection its own thread."""
+"""An upstream that answers as a test tells it to: binary, each connection its own thread."""
 
+import contextlib
 import socket
-import struct
 import threading
 
 import wire
-from harness import PATIENCE
+from harness import PATIENCE, host_and_port, refused_address
 
-UNKNOWN_WORDS = "the scripted upstream knows echo, wait, touch, log"
+UNKNOWN_WORDS = "the scripted upstream knows echo, wait, touch, log, get, getMany"
 CLOSE = object()  # what a script returns to end the connection
 SILENCE = None  # what it returns to say nothing
 
@@ -21,6 +21,11 @@ def calls_of(message):
     return wire.requests_of(message) if is_batch(message) else [message]
 
 
+def value_of(key):
+    """What `get` returns for a key, and `getMany` for each of several."""
+    return b"value-%d" % key
+
+
 def answer(call):
     """The right answer to a call of the few methods that the tests of failures use."""
     if call.name in (b"echo", b"wait"):
@@ -29,6 +34,11 @@ def answer(call):
         return wire.reply(call)
     if call.name == b"log":
         return None
+    if call.name == b"get":
+        return wire.reply(call, (0, wire.STRING, value_of(call.value(1))))
+    if call.name == b"getMany":
+        return wire.reply(call, (0, wire.LIST, (wire.STRING, [
+            value_of(key) for key in call.value(1)[1]])))
     return wire.exception(call, wire.UNKNOWN_METHOD, UNKNOWN_WORDS)
 
 
@@ -48,19 +58,22 @@ def without_batches(message):
 
 
 class Scripted:
-    """`script(message)` gives the bytes of the answer (framed here), a tuple of CLOSE and bytes to
-    send unframed before closing, CLOSE, or SILENCE. It may be exchanged while connections are open.
-    The question whether it batches (a batch without calls) is answered by `probe`."""
+    """`script(message)` gives the bytes of the answer (framed here where the transport is), a tuple
+    of CLOSE and bytes to send as they are before closing, CLOSE, SILENCE, or a function that is
+    given the socket and what makes a message's bytes a packet of the transport, does as it likes,
+    and returns whether the connection goes on. It may be exchanged while connections are open. The
+    question whether it batches (a batch without calls) is answered by `probe`."""
 
-    def __init__(self, bench, script=honest, port=0, probe=honest, host="127.0.0.1"):
+    def __init__(self, bench, script=honest, probe=honest, transport=wire.FRAMED,
+                 host="127.0.0.1", port=0):
         self.script = script
         self.probe = probe
+        self.transport = transport
         self.received = []  # every message but the questions
         self._changed = threading.Condition()
-        self._connections = []
-        self._listener = socket.create_server((host, port))
-        self.address = "%s:%d" % self._listener.getsockname()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._connections = []  # those that are open
+        self._place, self.address = refused_address(host, port)
+        self._listen()
         bench.on_end(self.stop)
 
     @property
@@ -69,16 +82,26 @@ class Scripted:
 
     def say(self, data):
         """Sends a message's bytes by itself, on the connection that was made last."""
-        self._connections[-1].sendall(wire.frame(data))
+        self._connections[-1].sendall(self._packed(data))
 
     def stop(self):
         """Stops listening and drops every connection."""
-        for sock in (self._listener, *self._connections):
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            sock.close()
+        self._stop_listening()
+        self._place.close()
+
+    @contextlib.contextmanager
+    def refusing(self):
+        """Every connection is dropped, and meanwhile nobody listens."""
+        self._stop_listening()
+        try:
+            yield
+        finally:
+            self._listen()
+
+    def n_connections(self):
+        """How many are open."""
+        with self._changed:
+            return len(self._connections)
 
     def wait_for_calls(self, count, timeout=PATIENCE):
         """Waits until that many calls have arrived, alone or in batches."""
@@ -96,25 +119,55 @@ class Scripted:
         with self._changed:
             self.received.clear()
 
-    def _accept(self):
+    def _listen(self):
+        self._listener = socket.create_server(host_and_port(self.address))
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+
+    def _stop_listening(self):
+        with self._changed:
+            for sock in (self._listener, *self._connections):
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self, listener):
         while True:
             try:
-                sock, _ = self._listener.accept()
+                sock, _ = listener.accept()
             except OSError:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._connections.append(sock)
+            with self._changed:
+                self._connections.append(sock)
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
         try:
-            with sock, sock.makefile("rb") as stream:
-                while len(head := stream.read(4)) == 4:
-                    data = stream.read(struct.unpack(">I", head)[0])
-                    if not self._answer(sock, wire.decode_whole(data)):
-                        return
+            got = bytearray()
+            while data := sock.recv(1 << 20):
+                got += data
+                if not self._take(sock, got):
+                    break
         except (OSError, ValueError):
             pass
+        with self._changed, sock:
+            self._connections.remove(sock)
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _take(self, sock, got):
+        """Answers the messages that have come; False where the connection is to end."""
+        while True:
+            try:
+                message, size = wire.take(got, wire.BINARY, self.transport)
+            except wire.Incomplete:
+                return True
+            del got[:size]
+            if not self._answer(sock, message):
+                return False
+
+    def _packed(self, data):
+        return wire.frame(data) if self.transport == wire.FRAMED else data
 
     def _answer(self, sock, message):
         if is_batch(message) and not calls_of(message):
@@ -124,15 +177,14 @@ class Scripted:
                 self.received.append(message)
                 self._changed.notify_all()
             answer_bytes = self.script(message)
+        if callable(answer_bytes):
+            return answer_bytes(sock, self._packed)
         if isinstance(answer_bytes, tuple):
             sock.sendall(answer_bytes[1])
-            answer_bytes = CLOSE
-        if answer_bytes is CLOSE:
-            sock.shutdown(socket.SHUT_RDWR)
             return False
-        if answer_bytes is not SILENCE:
-            sock.sendall(wire.frame(answer_bytes))
-        return True
+        if answer_bytes is not SILENCE and answer_bytes is not CLOSE:
+            sock.sendall(self._packed(answer_bytes))
+        return answer_bytes is not CLOSE
 
 
 class Holding(Scripted):

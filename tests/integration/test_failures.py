@@ -8,12 +8,13 @@ import struct
 import threading
 import time
 
+import faults
 import pytest
 import wire
 from clients import Thrift
-from harness import PATIENCE, Upstream, eventually, refused_address
-from scripted import (CLOSE, SILENCE, UNKNOWN_WORDS, Holding, Scripted, answer, calls_of, honest,
-                      is_batch)
+from faults import close, close_mid_answer, negative_frame
+from harness import PATIENCE, WORKERS, Upstream, eventually, refused_address
+from scripted import CLOSE, SILENCE, UNKNOWN_WORDS, Holding, Scripted, answer, calls_of, honest
 from talk import all_right, call_all, internal_error, introduce, receive, send, served
 from thrift.Thrift import TApplicationException
 
@@ -281,111 +282,9 @@ def test_two_of_a_batch_time_out_with_it(bench):
 
 # --- wrong answers --------------------------------------------------------------------------------
 
-def right_answers(message):
-    return [answer(call) for call in calls_of(message)]
-
-
-def one_too_few(message):
-    return wire.encode(wire.batch_reply(message, right_answers(message)[:-1]))
-
-
-def one_too_many(message):
-    answers = right_answers(message)
-    return wire.encode(wire.batch_reply(message, [*answers, answers[-1]]))
-
-
-def shuffled(message):
-    return wire.encode(wire.batch_reply(message, right_answers(message)[::-1]))
-
-
-def same_sequence_ids(message):
-    answers = right_answers(message)
-    for each in answers:
-        each.seqid = 0
-    return wire.encode(wire.batch_reply(message, answers))
-
-
-def calls_for_answers(message):
-    return wire.encode(wire.batch_reply(message, calls_of(message)))
-
-
-def items_of_garbage(message):
-    return wire.encode(wire.batch_reply(message, [b"\xff\0garbage"] * len(calls_of(message))))
-
-
-def truncated_items(message):
-    return wire.encode(wire.batch_reply(
-        message, [wire.encode(each)[:-1] for each in right_answers(message)]))
-
-
-def items_too_long(message):
-    return wire.encode(wire.batch_reply(
-        message, [wire.encode(each) + b"\0" for each in right_answers(message)]))
-
-
-def of_another_type(message):
-    return wire.encode(wire.reply(message, (0, wire.STRING, b"surprise")))
-
-
-def list_of_another_type(message):
-    return wire.encode(wire.reply(message, (0, wire.STRUCT, [(1, wire.LIST, (wire.I32, [1, 2]))])))
-
-
-def no_result(message):
-    return wire.encode(wire.reply(message))
-
-
-def another_sequence_id(message):
-    reply = wire.batch_reply(message, right_answers(message))
-    reply.seqid += 1
-    return wire.encode(reply)
-
-
-def a_call(message):
-    return wire.encode(wire.Message(message.name, wire.CALL, message.seqid))
-
-
-def garbage(_message):
-    return b"HTTP/1.1 500 Internal Server Error\r\n\r\n"
-
-
-def empty_frame(_message):
-    return b""
-
-
-def close(_message):
-    return CLOSE
-
-
-def close_mid_answer(message):
-    return CLOSE, wire.frame(honest(message))[:-5]
-
-
-def close_mid_header(_message):
-    return CLOSE, b"\0\0"
-
-
-def negative_frame(_message):
-    return CLOSE, b"\xff\xff\xff\xff" + bytes(100)
-
-
-def frame_of_2_gb(_message):
-    return CLOSE, b"\x7f\xff\xff\xff" + bytes(100)
-
-
-def claims_a_huge_list(message):
-    data = wire.encode(wire.Message(message.name, wire.REPLY, message.seqid))[:-1]
-    return data + bytes.fromhex("0c0000 0f0001 0c 7fffffff")
-
-
-def an_exception(message):
-    return wire.encode(wire.exception(message, wire.INTERNAL_ERROR, "the batch failed as a whole"))
-
-
-FAULTS = (one_too_few, one_too_many, shuffled, same_sequence_ids, calls_for_answers,
-          items_of_garbage, truncated_items, items_too_long, of_another_type, list_of_another_type,
-          no_result, another_sequence_id, a_call, garbage, empty_frame, close, close_mid_answer,
-          close_mid_header, negative_frame, frame_of_2_gb, claims_a_huge_list, an_exception)
+# Every fault, and what it leaves behind, is in test_faults; here many clients share the batch.
+FAULTS = (faults.one_too_few, faults.shuffled, faults.of_another_type, faults.garbage, faults.close,
+          faults.an_exception)
 
 
 @pytest.mark.parametrize("protocol", (wire.BINARY, wire.COMPACT))
@@ -415,43 +314,10 @@ def test_a_wrong_answer(bench, fault, protocol):
     assert upstream.batches() == [4, 4]
 
 
-PLAIN_FAULTS = (garbage, empty_frame, close, close_mid_header, negative_frame, frame_of_2_gb,
-                a_call)
-
-
-def another_method(message):
-    return wire.encode(wire.Message(b"other", wire.REPLY, message.seqid, [(0, wire.STRING, b"x")]))
-
-
-def another_calls_id(message):
-    return wire.encode(wire.Message(message.name, wire.REPLY, message.seqid + 1,
-                                    [(0, wire.STRING, b"x")]))
-
-
-def behind_the_answer(message):
-    return honest(message) + b"\0"
-
-
-@pytest.mark.parametrize("fault", (*PLAIN_FAULTS, another_method, another_calls_id,
-                                   behind_the_answer), ids=lambda fault: fault.__name__)
-def test_a_wrong_answer_to_a_plain_call(bench, fault):
-    """The same where a call travels alone, without an envelope."""
-    upstream = Scripted(bench)
-    daemon = bench.daemon(upstream, upstream=FORGIVING)
-    raw = bench.connect(daemon)
-    served(raw, b"known to answer", 1)
-    upstream.script = fault
-    send(raw, wire.echo(b"bad", 2))
-    internal_error(raw, 2)
-    upstream.script = honest
-    served(raw, b"good", 3)
-    assert not any(is_batch(message) for message in upstream.received[1:])
-
-
 def test_a_reply_larger_than_allowed(bench):
     """Fails its own call only."""
     def answers(message):
-        replies = right_answers(message)
+        replies = faults.right_answers(message)
         for each in replies:
             if each.body[0][2] == b"large":
                 each.body[0] = (0, wire.STRING, bytes(200_000))
@@ -528,7 +394,7 @@ def test_words_of_the_server(bench):
 
 def test_a_call_is_not_executed_twice(bench):
     """The connection is lost behind the call: it may have been executed, so it is not repeated."""
-    upstream = Scripted(bench, close)
+    upstream = Scripted(bench, faults.close)
     daemon = bench.daemon(upstream, upstream=FORGIVING)
     raw = bench.connect(daemon)
     send(raw, wire.echo(b"once", 1))
@@ -543,7 +409,7 @@ def test_an_idempotent_call_is_sent_again_elsewhere(bench, fault, policy):
     failing, good = Scripted(bench, fault), Scripted(bench)
     daemon = bench.daemon(failing, good, upstream=FORGIVING,
                           method={"echo": {"idempotent": "yes"} | policy})
-    daemon.log.wait_for("is up" if policy else "serves executeBatch", 2)
+    daemon.log.wait_for("serves executeBatch", 2 * WORKERS)
     raw = bench.connect(daemon)
     for seqid in range(1, 9):
         token = b"again-%d" % seqid

@@ -293,13 +293,13 @@ def decode_whole(data, protocol=BINARY):
 def take(data, protocol, transport):
     """Like decode(), from a stream of that transport."""
     if transport != FRAMED:
-        return decode(data, protocol)
+        return decode(bytes(data), protocol)
     if len(data) < 4:
         raise Incomplete
     size = struct.unpack(">I", data[:4])[0]
     if len(data) < 4 + size:
         raise Incomplete
-    return decode_whole(data[4:4 + size], protocol), 4 + size
+    return decode_whole(bytes(data[4:4 + size]), protocol), 4 + size
 
 
 # --- the demo's calls, and batches --------------------------------------------------------------
