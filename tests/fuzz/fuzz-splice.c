@@ -7,8 +7,6 @@
  *
  * Whatever they are, a batch must parse as it goes to the server, every call must end exactly once
  * and every reply must parse. */
-#include <glib.h>
-
 #include "base/check.h"
 #include "batch/batcher.h"
 #include "batch/join.h"
@@ -18,7 +16,7 @@
 #include "wire/frame.h"
 #include "wire/header.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "input.h"
 
 enum Shape {
     UPSTREAM_COMPACT = 1 << 0,
@@ -59,41 +57,11 @@ typedef struct Fuzz {
     unsigned n_calls, n_ended[MAX_CALLS];
 } Fuzz;
 
-static uint8_t take_byte(Fuzz *fuzz)
-{
-    if (fuzz->input.len == 0)
-        return 0;
-    fuzz->input.len--;
-    return *fuzz->input.data++;
-}
-
-static Bytes take_bytes(Fuzz *fuzz, size_t len)
-{
-    Bytes bytes = {fuzz->input.data, MIN(len, fuzz->input.len)};
-    fuzz->input.data += bytes.len;
-    fuzz->input.len -= bytes.len;
-    return bytes;
-}
-
 static bool parses(Protocol protocol, Bytes bytes)
 {
     size_t taken;
     return scan_struct(protocol, bytes, THRIFT_MAX_DEPTH, &taken) == SCAN_DONE &&
            taken == bytes.len;
-}
-
-/* A copy on its own, so that a sanitizer sees a read beyond. */
-static Bytes copy_of(Bytes bytes)
-{
-    uint8_t *copy = g_malloc(MAX(bytes.len, 1));
-    if (bytes.len > 0)
-        memcpy(copy, bytes.data, bytes.len);
-    return (Bytes){copy, bytes.len};
-}
-
-static void free_copy(Bytes bytes)
-{
-    g_free((void *)(uintptr_t)bytes.data);
 }
 
 /* Calls */
@@ -177,15 +145,15 @@ static void submit_all(Fuzz *fuzz)
     unsigned n = (fuzz->form & CALLS_MASK) + 1U;
     Bytes latest = {0};
     for (unsigned i = 0; i < n; i++) {
-        uint8_t byte = take_byte(fuzz);
-        Bytes arguments = take_bytes(fuzz, byte & (ONEWAY_BIT - 1));
+        uint8_t byte = input_byte(&fuzz->input);
+        Bytes arguments = input_take(&fuzz->input, byte & (ONEWAY_BIT - 1));
         if (arguments.len == 0)
             arguments = latest;
         latest = arguments;
-        Bytes copy = copy_of(arguments);
+        Bytes copy = bytes_copy(arguments);
         if (parses(fuzz->client.protocol, copy))
             submit(fuzz, copy, (byte & ONEWAY_BIT) != 0);
-        free_copy(copy);
+        bytes_copy_free(copy);
     }
 }
 
@@ -241,9 +209,9 @@ static void join(const Fuzz *fuzz, Batch *batch)
     check(n <= max);
     for (size_t i = 0; i < n; i++)
         buffer_append(&flat, iovecs[i].iov_base, iovecs[i].iov_len);
-    Bytes copy = copy_of((Bytes){flat.data, flat.len});
+    Bytes copy = bytes_copy((Bytes){flat.data, flat.len});
     check_joined(fuzz, batch, copy);
-    free_copy(copy);
+    bytes_copy_free(copy);
     g_free(iovecs);
     buffer_clear(&head);
     buffer_clear(&flat);
@@ -263,7 +231,7 @@ static bool make_reply(const Fuzz *fuzz, bool native, Bytes *bytes, Message *ret
     }
     if (fuzz->input.len > 0)
         buffer_append(&buffer, fuzz->input.data, fuzz->input.len);
-    *bytes = copy_of((Bytes){buffer.data, buffer.len});
+    *bytes = bytes_copy((Bytes){buffer.data, buffer.len});
     buffer_clear(&buffer);
     size_t header_len;
     *ret = (Message){.whole = *bytes};
@@ -293,7 +261,7 @@ static void settle(Fuzz *fuzz, Batch *batch)
             batcher_fail_batch(fuzz->batcher, batch, why, 1);
         batcher_finish(fuzz->batcher, batch, 1);
     }
-    free_copy(bytes);
+    bytes_copy_free(bytes);
 }
 
 /* The input's configuration */
@@ -350,8 +318,8 @@ static void run(Fuzz *fuzz)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Fuzz fuzz = {.input = {data, size}};
-    fuzz.shape = take_byte(&fuzz);
-    fuzz.form = take_byte(&fuzz);
+    fuzz.shape = input_byte(&fuzz.input);
+    fuzz.form = input_byte(&fuzz.input);
     bool compact = (fuzz.shape & CLIENT_COMPACT) != 0;
     fuzz.client = (Form){TRANSPORT_FRAMED, compact ? PROTOCOL_COMPACT : PROTOCOL_BINARY, !compact};
     fuzz.params = params_of(fuzz.shape, fuzz.form);
