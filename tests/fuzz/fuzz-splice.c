@@ -17,6 +17,7 @@
 #include "wire/header.h"
 
 #include "input.h"
+#include "message.h"
 
 enum Shape {
     UPSTREAM_COMPACT = 1 << 0,
@@ -122,17 +123,14 @@ static void submit(Fuzz *fuzz, Bytes arguments, bool oneway)
 {
     unsigned i = fuzz->n_calls;
     Caller *caller = &fuzz->callers[fuzz->form & ONE_CALLER ? 0 : i];
-    Message message = {
-        .type = oneway ? MESSAGE_ONEWAY : MESSAGE_CALL,
-        .strict = fuzz->client.strict,
-        .seqid = (int32_t)i,
-        .name = BYTES_LITERAL("getUser"),
-        .body = arguments,
-        .whole = arguments,
-    };
+    Buffer bytes = {0};
+    Message message = message_make(fuzz->client, oneway ? MESSAGE_ONEWAY : MESSAGE_CALL, (int32_t)i,
+                                   "getUser", arguments, &bytes);
     Call *call;
-    if (call_new(caller, fuzz->client, fuzz->params.upstream, &message, MAX_SIZE, 0, &call) !=
-        CALL_OK)
+    CallStatus status =
+        call_new(caller, fuzz->client, fuzz->params.upstream, &message, MAX_SIZE, 0, &call);
+    buffer_clear(&bytes);
+    if (status != CALL_OK)
         return;
     fuzz->n_calls++;
     if (!(fuzz->shape & ENVELOPE))

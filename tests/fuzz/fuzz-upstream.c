@@ -15,6 +15,7 @@
 
 #include "../unit/wire/stream.h"
 #include "input.h"
+#include "message.h"
 #include "upstream-peer.h"
 
 enum Shape {
@@ -214,18 +215,15 @@ static void submit(Fuzz *fuzz, Caller *caller, uint8_t choice)
     writer_field(&writer, THRIFT_STRING, 1);
     writer_string(&writer, bytes_from_string(known->token));
     writer_leave_struct(&writer, saved);
-    Message message = {
-        .type = known->oneway ? MESSAGE_ONEWAY : MESSAGE_CALL,
-        .strict = false,
-        .seqid = (int32_t)number,
-        .name = bytes_from_string(known->method),
-        .body = buffer_bytes(&arguments),
-        .whole = buffer_bytes(&arguments),
-    };
+    Buffer bytes = {0};
+    Message message =
+        message_make(form, known->oneway ? MESSAGE_ONEWAY : MESSAGE_CALL, (int32_t)number,
+                     known->method, buffer_bytes(&arguments), &bytes);
     Call *call;
     nsec_t now = loop_now(fuzz->loop);
     check(call_new(caller, form, fuzz->params.upstream, &message, 1 << 20, now, &call) == CALL_OK);
     buffer_clear(&arguments);
+    buffer_clear(&bytes);
     batcher_submit(fuzz->batcher, call, now);
     loop_defer(fuzz->loop, &fuzz->dispatch);
 }
