@@ -68,7 +68,7 @@ ONEWAY_BIT = 0x80
 TWISTS = ("right", "swap", "drop", "repeat", "overwrite", "unknown", "exception", "seqid")
 
 
-def step(operation, number=0, *rest):
+def step(operation, number, *rest):
     return bytes([number << 4 | operation, *rest])
 
 
@@ -97,27 +97,32 @@ def upstream_stories():
                     continue  # the first form has them all
                 yield f"{form}-{kind}-{word}", bytes([shape | ALWAYS_BATCH]) + (
                     calls(method) + send + everywhere(ANSWER, twist) + everywhere(SEND, 9) + send
-                    + calls(method) + step(ANSWER_ALL))
+                    + calls(method) + step(ANSWER_ALL, 0))
             yield f"{form}-{kind}-flip", bytes([shape | ALWAYS_BATCH]) + (
                 calls(method) + send + everywhere(ANSWER, 0) + everywhere(FLIP, 30, 1) + send)
             if shape:
                 continue
             yield f"{form}-{kind}-late", bytes([shape]) + (
-                calls(method) + send + everywhere(ANSWER, 0) + step(EXPIRE) + send + calls(method))
+                calls(method) + send + everywhere(ANSWER, 0) + step(EXPIRE, 0) + send + calls(method))
             yield f"{form}-{kind}-cut", bytes([shape | ONE_FAILURE]) + (
                 calls(method) + send + everywhere(ANSWER, 0) + everywhere(SEND, 20)
-                + everywhere(CLOSE) + calls(method) + step(ANSWER_ALL))
+                + everywhere(CLOSE) + calls(method) + step(ANSWER_ALL, 0))
             yield f"{form}-{kind}-second", bytes([shape | RELAXED]) + (
                 calls(method, 6) * 2 + send + everywhere(ANSWER_SECOND, 0) * 2 + send)
+        yield f"{form}-through-overtaken", bytes([shape]) + (
+            calls(ALONE, 1) + step(ANSWER_ALL, 0) + calls(ALONE, 1) * 3 + send
+            + everywhere(ANSWER_SECOND, 0) + send + everywhere(ANSWER, 0) + send)
+        yield f"{form}-plain-dedupe", bytes([shape]) + (
+            calls(SAME, 1) + step(ANSWER_ALL, 0) + calls(SAME, 3) + step(ANSWER_ALL, 0))
         yield f"{form}-oneway", bytes([shape]) + (
             calls(QUIET) + send + calls(ECHO) + calls(QUIET | ONEWAY_BIT) + calls(ALONE)
-            + step(ANSWER_ALL) + calls(QUIET) + step(ANSWER_ALL))
+            + step(ANSWER_ALL, 0) + calls(QUIET) + step(ANSWER_ALL, 0))
         yield f"{form}-depart", bytes([shape | SMALL]) + (
             calls(ECHO, 6) + send + calls(GET, 6) + step(DEPART, 0) + step(DEPART, 4)
-            + everywhere(ANSWER, 0) + send + step(ANSWER_ALL))
+            + everywhere(ANSWER, 0) + send + step(ANSWER_ALL, 0))
         yield f"{form}-refuses", bytes([shape | NOT_ASKED]) + (
             calls(ECHO) + step(ANSWER, 0, TWISTS.index("unknown")) + step(SEND, 0, 0) + calls(QUIET)
-            + calls(ECHO) + step(ANSWER_ALL))
+            + calls(ECHO) + step(ANSWER_ALL, 0))
     yield "raw", bytes([ALWAYS_BATCH]) + calls(ECHO, 1) + step(SEND, 0, 0) + raw(0, encode(
         Message(b"executeBatch", REPLY, 1, [(0, STRUCT, [(1, LIST, (STRUCT, [
             [(1, STRING, encode(Message(b"echo", REPLY, 0, [(0, STRING, b"v")])))]]))])]),
