@@ -75,7 +75,7 @@ static void check_reply(const Fuzz *fuzz, const Call *call)
     FrameReader reader;
     Message reply;
     size_t taken = 0;
-    frame_reader_init(&reader, fuzz->client, 2 * MAX_SIZE, true);
+    frame_reader_init(&reader, fuzz->client, (size_t)2 * MAX_SIZE, true);
     check(frame_reader_next(&reader, (Bytes){bytes.data, bytes.len}, &reply, &taken) ==
           FRAME_MESSAGE);
     check(taken == bytes.len && reply.seqid == call->seqid);
