@@ -245,6 +245,13 @@ def show_progress(name, done, total, last=False):
         print(f"  {name:16} {done:>7,} calls", flush=True)
 
 
+def end_both(daemon, upstream):
+    status = daemon.end() if daemon else 0
+    upstream.end()
+    if status != 0:
+        raise Failed(f"the daemon ended with status {status}:\n" + "\n".join(daemon.lines))
+
+
 def run_row(name, crowd, flush, directory, wrap):
     """A row has an upstream, and a daemon, of its own."""
     upstream = start_upstream()
@@ -256,10 +263,7 @@ def run_row(name, crowd, flush, directory, wrap):
         daemon = start_daemon(upstream, flush, directory, wrap)
         return measure(name, crowd, daemon.address, watcher)
     finally:
-        status = daemon.end() if daemon else 0
-        upstream.end()
-        if status != 0:
-            raise Failed(f"the daemon ended with status {status}:\n" + "\n".join(daemon.lines))
+        end_both(daemon, upstream)
 
 
 def lone_client(directory, wrap):
@@ -270,8 +274,7 @@ def lone_client(directory, wrap):
         return [min(alone(address) for _ in range(3))
                 for address in (upstream.address, daemon.address)]
     finally:
-        daemon.end()
-        upstream.end()
+        end_both(daemon, upstream)
 
 
 def alone(address):

@@ -191,7 +191,8 @@ static bool answer_requests(Bytes *rest, uint32_t count, Buffer *out)
         end_length(out, begin);
         put_stop(out);
     }
-    return take_stop(rest) && take_stop(rest);
+    bool inner = take_stop(rest);
+    return inner && take_stop(rest);
 }
 
 static bool answer_batch(const Call *call, Buffer *out, uint32_t *ret_calls)

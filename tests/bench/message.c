@@ -149,7 +149,8 @@ static void make_echo_template(Message *message)
     put_length(message, payload);
     message->begin_at = message->len;
     put_filling(message, payload);
-    message->end_at = payload >= 2 * MESSAGE_MIN_PAYLOAD ? message->len - MESSAGE_MIN_PAYLOAD : 0;
+    message->end_at =
+        payload >= (size_t)2 * MESSAGE_MIN_PAYLOAD ? message->len - MESSAGE_MIN_PAYLOAD : 0;
     put_end(message);
 }
 

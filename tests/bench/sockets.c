@@ -95,7 +95,7 @@ int sockets_connect(const char *text)
 
 static void announce(int fd, const char *text)
 {
-    Address address;
+    Address address = {0};
     socklen_t len = sizeof address;
     char host[INET_ADDRSTRLEN];
 

@@ -7,8 +7,6 @@
  *
  * Whatever they are, a batch must parse as it goes to the server, every call must end exactly once
  * and every reply must parse. */
-#include <glib.h>
-
 #include "base/check.h"
 #include "batch/batcher.h"
 #include "batch/join.h"
@@ -18,7 +16,8 @@
 #include "wire/frame.h"
 #include "wire/header.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "input.h"
+#include "message.h"
 
 enum Shape {
     UPSTREAM_COMPACT = 1 << 0,
@@ -59,41 +58,11 @@ typedef struct Fuzz {
     unsigned n_calls, n_ended[MAX_CALLS];
 } Fuzz;
 
-static uint8_t take_byte(Fuzz *fuzz)
-{
-    if (fuzz->input.len == 0)
-        return 0;
-    fuzz->input.len--;
-    return *fuzz->input.data++;
-}
-
-static Bytes take_bytes(Fuzz *fuzz, size_t len)
-{
-    Bytes bytes = {fuzz->input.data, MIN(len, fuzz->input.len)};
-    fuzz->input.data += bytes.len;
-    fuzz->input.len -= bytes.len;
-    return bytes;
-}
-
 static bool parses(Protocol protocol, Bytes bytes)
 {
     size_t taken;
     return scan_struct(protocol, bytes, THRIFT_MAX_DEPTH, &taken) == SCAN_DONE &&
            taken == bytes.len;
-}
-
-/* A copy on its own, so that a sanitizer sees a read beyond. */
-static Bytes copy_of(Bytes bytes)
-{
-    uint8_t *copy = g_malloc(MAX(bytes.len, 1));
-    if (bytes.len > 0)
-        memcpy(copy, bytes.data, bytes.len);
-    return (Bytes){copy, bytes.len};
-}
-
-static void free_copy(Bytes bytes)
-{
-    g_free((void *)(uintptr_t)bytes.data);
 }
 
 /* Calls */
@@ -106,7 +75,7 @@ static void check_reply(const Fuzz *fuzz, const Call *call)
     FrameReader reader;
     Message reply;
     size_t taken = 0;
-    frame_reader_init(&reader, fuzz->client, 2 * MAX_SIZE, true);
+    frame_reader_init(&reader, fuzz->client, (size_t)2 * MAX_SIZE, true);
     check(frame_reader_next(&reader, (Bytes){bytes.data, bytes.len}, &reply, &taken) ==
           FRAME_MESSAGE);
     check(taken == bytes.len && reply.seqid == call->seqid);
@@ -154,17 +123,14 @@ static void submit(Fuzz *fuzz, Bytes arguments, bool oneway)
 {
     unsigned i = fuzz->n_calls;
     Caller *caller = &fuzz->callers[fuzz->form & ONE_CALLER ? 0 : i];
-    Message message = {
-        .type = oneway ? MESSAGE_ONEWAY : MESSAGE_CALL,
-        .strict = fuzz->client.strict,
-        .seqid = (int32_t)i,
-        .name = BYTES_LITERAL("getUser"),
-        .body = arguments,
-        .whole = arguments,
-    };
+    Buffer bytes = {0};
+    Message message = message_make(fuzz->client, oneway ? MESSAGE_ONEWAY : MESSAGE_CALL, (int32_t)i,
+                                   "getUser", arguments, &bytes);
     Call *call;
-    if (call_new(caller, fuzz->client, fuzz->params.upstream, &message, MAX_SIZE, 0, &call) !=
-        CALL_OK)
+    CallStatus status =
+        call_new(caller, fuzz->client, fuzz->params.upstream, &message, MAX_SIZE, 0, &call);
+    buffer_clear(&bytes);
+    if (status != CALL_OK)
         return;
     fuzz->n_calls++;
     if (!(fuzz->shape & ENVELOPE))
@@ -177,15 +143,15 @@ static void submit_all(Fuzz *fuzz)
     unsigned n = (fuzz->form & CALLS_MASK) + 1U;
     Bytes latest = {0};
     for (unsigned i = 0; i < n; i++) {
-        uint8_t byte = take_byte(fuzz);
-        Bytes arguments = take_bytes(fuzz, byte & (ONEWAY_BIT - 1));
+        uint8_t byte = input_byte(&fuzz->input);
+        Bytes arguments = input_take(&fuzz->input, byte & (ONEWAY_BIT - 1));
         if (arguments.len == 0)
             arguments = latest;
         latest = arguments;
-        Bytes copy = copy_of(arguments);
+        Bytes copy = bytes_copy(arguments);
         if (parses(fuzz->client.protocol, copy))
             submit(fuzz, copy, (byte & ONEWAY_BIT) != 0);
-        free_copy(copy);
+        bytes_copy_free(copy);
     }
 }
 
@@ -241,9 +207,9 @@ static void join(const Fuzz *fuzz, Batch *batch)
     check(n <= max);
     for (size_t i = 0; i < n; i++)
         buffer_append(&flat, iovecs[i].iov_base, iovecs[i].iov_len);
-    Bytes copy = copy_of((Bytes){flat.data, flat.len});
+    Bytes copy = bytes_copy((Bytes){flat.data, flat.len});
     check_joined(fuzz, batch, copy);
-    free_copy(copy);
+    bytes_copy_free(copy);
     g_free(iovecs);
     buffer_clear(&head);
     buffer_clear(&flat);
@@ -263,7 +229,7 @@ static bool make_reply(const Fuzz *fuzz, bool native, Bytes *bytes, Message *ret
     }
     if (fuzz->input.len > 0)
         buffer_append(&buffer, fuzz->input.data, fuzz->input.len);
-    *bytes = copy_of((Bytes){buffer.data, buffer.len});
+    *bytes = bytes_copy((Bytes){buffer.data, buffer.len});
     buffer_clear(&buffer);
     size_t header_len;
     *ret = (Message){.whole = *bytes};
@@ -293,7 +259,7 @@ static void settle(Fuzz *fuzz, Batch *batch)
             batcher_fail_batch(fuzz->batcher, batch, why, 1);
         batcher_finish(fuzz->batcher, batch, 1);
     }
-    free_copy(bytes);
+    bytes_copy_free(bytes);
 }
 
 /* The input's configuration */
@@ -350,8 +316,8 @@ static void run(Fuzz *fuzz)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     Fuzz fuzz = {.input = {data, size}};
-    fuzz.shape = take_byte(&fuzz);
-    fuzz.form = take_byte(&fuzz);
+    fuzz.shape = input_byte(&fuzz.input);
+    fuzz.form = input_byte(&fuzz.input);
     bool compact = (fuzz.shape & CLIENT_COMPACT) != 0;
     fuzz.client = (Form){TRANSPORT_FRAMED, compact ? PROTOCOL_COMPACT : PROTOCOL_BINARY, !compact};
     fuzz.params = params_of(fuzz.shape, fuzz.form);

@@ -18,7 +18,7 @@ const Form all_forms[FORMS] = {
     {TRANSPORT_BUFFERED, PROTOCOL_BINARY, false}, {TRANSPORT_BUFFERED, PROTOCOL_COMPACT, false},
 };
 
-const Pieces in_one_piece = {SIZE_MAX, SIZE_MAX, NULL};
+const Pieces in_one_piece = {.first = SIZE_MAX, .later = SIZE_MAX};
 
 Buffer bytes_from_hex(const char *hex)
 {
@@ -97,6 +97,11 @@ static FrameStatus read_messages(FrameReader *reader, Bytes stream, size_t end, 
 
 static size_t next_piece(Pieces *pieces)
 {
+    if (pieces->chosen.len > 0) {
+        pieces->chosen.len--;
+        uint8_t size = *pieces->chosen.data++;
+        return size > 0 ? size : UINT8_MAX + 1;
+    }
     size_t piece = pieces->first;
     pieces->first = pieces->later;
     if (!pieces->random)

@@ -23,6 +23,7 @@ enum { FORMS = 6 };
 typedef struct Pieces {
     size_t first, later;
     Random *random; /* sizes from 1 to `later`; NULL: all `later` */
+    Bytes chosen;   /* sizes that come before all those; 0 stands for 256 */
 } Pieces;
 
 extern const Pieces in_one_piece;

@@ -22,13 +22,14 @@ static void assert_cuts_do_not_matter(Bytes stream, size_t max_size, const Buffe
 {
     assert_same_reading(stream, max_size, in_one_piece, expected, "one piece", 1);
     for (size_t piece = 1; piece <= 5; piece++)
-        assert_same_reading(stream, max_size, (Pieces){piece, piece, NULL}, expected, "pieces of",
-                            piece);
+        assert_same_reading(stream, max_size, (Pieces){.first = piece, .later = piece}, expected,
+                            "pieces of", piece);
     for (size_t cut = 1; cut < stream.len; cut++)
-        assert_same_reading(stream, max_size, (Pieces){cut, SIZE_MAX, NULL}, expected, "cut at",
-                            cut);
+        assert_same_reading(stream, max_size, (Pieces){.first = cut, .later = SIZE_MAX}, expected,
+                            "cut at", cut);
     for (size_t round = 0; round < 5; round++)
-        assert_same_reading(stream, max_size, (Pieces){20, 40, random}, expected, "random", round);
+        assert_same_reading(stream, max_size, (Pieces){.first = 20, .later = 40, .random = random},
+                            expected, "random", round);
 }
 
 Test(frame, every_cut_gives_the_same_messages_in_every_form)
@@ -374,8 +375,10 @@ static void assert_random_cuts_do_not_matter(Bytes stream, size_t max_size, Rand
 {
     Buffer whole = {0};
     stream_read(stream, max_size, in_one_piece, &whole);
-    assert_same_reading(stream, max_size, (Pieces){1, 1, NULL}, &whole, "mutation", round);
-    assert_same_reading(stream, max_size, (Pieces){9, 30, random}, &whole, "mutation", round);
+    assert_same_reading(stream, max_size, (Pieces){.first = 1, .later = 1}, &whole, "mutation",
+                        round);
+    assert_same_reading(stream, max_size, (Pieces){.first = 9, .later = 30, .random = random},
+                        &whole, "mutation", round);
     buffer_clear(&whole);
 }
 
