@@ -67,6 +67,8 @@ static int find_all(char *words, const char *service, const struct addrinfo *hin
     return 0;
 }
 
+/* The library's names for the parameters are reserved.
+ * NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name) */
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
                 struct addrinfo **found)
 {
