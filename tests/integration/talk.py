@@ -3,6 +3,7 @@
 import functools
 
 import wire
+from harness import WORKERS
 
 take = functools.partial(wire.take, protocol=wire.BINARY, transport=wire.FRAMED)
 
@@ -26,6 +27,11 @@ def introduce(*raws):
         send(raw, wire.Message(b"introduce", wire.REPLY, 0))
     for raw in raws:
         assert receive(raw).error()[0] == wire.INVALID_MESSAGE_TYPE
+
+
+def all_read(bench, daemon, workers=WORKERS):
+    """Makes sure that each worker has read what was sent so far: each gets one of these clients."""
+    introduce(*(bench.connect(daemon) for _ in range(workers)))
 
 
 def served(raw, token=b"served", seqid=0):

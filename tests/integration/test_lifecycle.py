@@ -11,7 +11,7 @@ import wire
 from clients import Thrift
 from harness import PATIENCE, connect, eventually, refuses
 from scripted import SILENCE, Holding, Scripted, calls_of, honest
-from talk import framed, internal_error, introduce, receive, send, served
+from talk import all_read, framed, internal_error, receive, send, served
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TTransportException
 
@@ -38,7 +38,7 @@ def test_drain_finishes_what_was_accepted(bench, held, flush):
     held.wait_for_calls(1)
     for number, raw in enumerate(raws[1:], 1):
         send(raw, wire.echo(b"drain-%d" % number, number))
-    introduce(bench.connect(daemon))  # so all that was sent before has been read
+    all_read(bench, daemon)
     daemon.signal(signal.SIGTERM)
     eventually(lambda: refuses(daemon))
     send(raws[0], wire.echo(b"too late", 77))
@@ -206,7 +206,7 @@ def test_oneway_calls_are_sent_before_the_end(bench, upstream):
     receive(idle)
     for _ in range(10):
         send(raw, wire.call("log", 0, (1, wire.STRING, b"line"), kind=wire.ONEWAY))
-    introduce(bench.connect(daemon))  # so all of them have been read
+    all_read(bench, daemon)
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     with Thrift(upstream) as client:

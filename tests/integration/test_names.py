@@ -10,7 +10,7 @@ import pytest
 import wire
 from harness import PATIENCE, SANITIZED, eventually, program, refused_address
 from scripted import Holding, Scripted
-from talk import all_right, call_all, internal_error, introduce, receive, send, served
+from talk import all_read, all_right, call_all, internal_error, receive, send, served
 
 NAME = "users.test"
 QUICK = {"resolve_interval": "20ms"}
@@ -187,7 +187,7 @@ def test_calls_that_follow_one_leave_with_the_next(bench, names, start):
     names.say(second)
     daemon.log.wait_for("server .* is up", 2)
     send(raw, wire.echo(b"2", 2), wire.echo(b"3", 3))
-    introduce(bench.connect(daemon))  # so the others have been read
+    all_read(bench, daemon)
     first.let_go.set()
     assert [receive(raw).value(0) for _ in range(4)] == [b"0", b"1", b"2", b"3"]
     assert (tokens(first), tokens(second)) == ([b"0", b"1"], [b"2", b"3"])
@@ -208,7 +208,7 @@ def test_the_call_behind_a_oneway_follows_it(bench, names, start):
     send(raw, wire.wait(b"next", 0, 1))
     first.wait_for_calls(2)
     send(raw, wire.echo(b"last", 2))
-    introduce(bench.connect(daemon))  # so it has been read
+    all_read(bench, daemon)
     first.let_go.set()
     assert [receive(raw).value(0) for _ in range(2)] == [b"next", b"last"]
     assert (tokens(first), tokens(second)) == ([b"oneway", b"next"], [b"last"])
@@ -319,7 +319,7 @@ def test_calls_wait_for_the_first_lookup(bench, names, start, workers):
                    daemon={"workers": workers})
     raws = [bench.connect(daemon) for _ in range(workers)]
     call_all(raws)
-    introduce(bench.connect(daemon))
+    all_read(bench, daemon, workers)
     names.say(upstream)
     all_right(raws)
 

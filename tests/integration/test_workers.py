@@ -11,7 +11,7 @@ import pytest
 import wire
 from harness import PATIENCE, SANITIZED, Daemon, connect, crowd, eventually, refuses
 from scripted import SILENCE, Holding, Scripted, honest
-from talk import all_right, call_all, framed, introduce, receive, send, served
+from talk import all_read, all_right, call_all, framed, introduce, receive, send, served
 
 several = pytest.mark.parametrize("workers", (2, 4))
 
@@ -200,7 +200,7 @@ def test_drain_finishes_the_calls_of_all(bench, held, workers):
     raws = [bench.connect(daemon) for _ in range(5 * workers)]
     introduce(*raws)
     call_all(raws)
-    introduce(*(bench.connect(daemon) for _ in range(workers)))  # so each has read what was sent
+    all_read(bench, daemon, workers)
     daemon.signal(signal.SIGTERM)
     eventually(lambda: refuses(daemon))
     held.let_go.set()
