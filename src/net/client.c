@@ -461,7 +461,8 @@ void client_resume(Client *client)
         take_partial(client);
     if (client->set->draining)
         loop_defer(client->set->loop, client->set->dispatch);
-    if (client->unread && client->state == CLIENT_STATE_OPEN && !client->stalled)
+    if (client->unread && client->state <= CLIENT_STATE_PAUSED && !client->stalled &&
+        may_take(client))
         read_bytes(client, true); /* that it is over was told before, or it costs one read */
     else
         client_update(client);
