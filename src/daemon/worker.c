@@ -123,8 +123,8 @@ static BatcherParams batcher_params_of(const Config *config)
     };
 }
 
-/* Of all workers, beside max_pending_bytes. */
-enum { MAX_UNFINISHED_BYTES = 16 * 1024 * 1024 };
+/* Of all workers, beside max_pending_bytes: from then on it is scarce (unfinished.h). */
+enum { MAX_UNFINISHED_BYTES = 8 * 1024 * 1024 };
 
 static ClientParams client_params_of(const Config *config)
 {

@@ -402,8 +402,10 @@ static void read_bytes(Client *client, bool ends)
     ClientSet *set = client->set;
     uint8_t *buffer = set->loop->read_buffer;
     client->unread = true;
-    bool scarce = set->unfinished.scarce;
+    bool scarce = set->unfinished.scarcity != SCARCITY_PLENTY;
     if (client->stalled || (scarce && unfinished_waits(client)) || client_set_at_bound(set)) {
+        if (client_set_at_bound(set))
+            set->at_bound = true;
         client_update(client); /* client_resume() follows */
         return;
     }

@@ -25,7 +25,7 @@ void endpoint_unref(Endpoint *endpoint)
     char text[ADDRESS_TEXT_SIZE];
     address_format(&endpoint->address.sockaddr, endpoint->address.len, text);
     if (atomic_load(&endpoint->vanished))
-        log_info("%s is drained: there is no connection to it any more", text);
+        log_info("%s is drained: the connections from before it vanished are closed", text);
     g_free(endpoint);
 }
 

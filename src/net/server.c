@@ -138,7 +138,8 @@ static void come_up(Server *server)
 {
     Pool *pool = server->pool;
     bool is_news = endpoint_tell(server->endpoint, ENDPOINT_NEWS_UP);
-    log_write(is_news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "server %s is up", server->name);
+    log_limited(&server->state_log_limit, loop_now(pool->loop),
+                is_news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "server %s is up", server->name);
     server->batching = SERVER_BATCHING_UNKNOWN;
     server->asks = pool->params.asks;
     if (!server->asks)
@@ -166,16 +167,17 @@ void server_told(Server *server, bool batches, const char *why)
     if (server_is_draining(server))
         return;
     ServerBatching batching = batches ? SERVER_BATCHING_YES : SERVER_BATCHING_NO;
-    if (batches && server->batching != batching)
-        log_info("server %s serves %.*s: calls to it are batched", server->name,
-                 (int)batcher_params(server->pool->batcher)->method.len,
-                 (const char *)batcher_params(server->pool->batcher)->method.data);
-    if (!batches && server->batching != batching)
-        log_warning("server %s does not serve %.*s (%s): calls to it are passed through",
-                    server->name, (int)batcher_params(server->pool->batcher)->method.len,
-                    (const char *)batcher_params(server->pool->batcher)->method.data, why);
-    server->batching = batching;
     nsec_t now = loop_now(server->pool->loop);
+    Bytes method = batcher_params(server->pool->batcher)->method;
+    if (batches && server->batching != batching)
+        log_limited(&server->state_log_limit, now, LOG_LEVEL_INFO,
+                    "server %s serves %.*s: calls to it are batched", server->name, (int)method.len,
+                    (const char *)method.data);
+    if (!batches && server->batching != batching)
+        log_limited(&server->state_log_limit, now, LOG_LEVEL_WARNING,
+                    "server %s does not serve %.*s (%s): calls to it are passed through",
+                    server->name, (int)method.len, (const char *)method.data, why);
+    server->batching = batching;
     if (!batches)
         loop_timer_set(&server->retry, now + server->pool->params.batch_retry_interval);
     loop_defer(server->pool->loop, server->pool->dispatch);
@@ -223,10 +225,16 @@ void server_answered(Server *server)
 static void take_out(Server *server, const char *why)
 {
     bool is_news = endpoint_tell(server->endpoint, ENDPOINT_NEWS_OUT);
-    log_write(is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
-              "server %s is out: %s; it is tried again with backoff", server->name, why);
+    log_limited(&server->state_log_limit, loop_now(server->pool->loop),
+                is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
+                "server %s is out: %s; it is tried again with backoff", server->name, why);
     close_slots(&server->idle[SLOT_KIND_BATCH], "the server is out");
     close_slots(&server->idle[SLOT_KIND_THROUGH], "the server is out");
+    LIST_EACH_SAFE (&server->other, link) { /* they would bring it up before it is probed */
+        Slot *slot = LIST_OWNER(link, Slot, server_link);
+        if (slot->state == SLOT_STATE_CONNECTING)
+            slot_close(slot, "the server is out");
+    }
 }
 
 void server_failed(Server *server, ServerFailure failure, const char *why)

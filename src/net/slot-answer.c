@@ -32,7 +32,6 @@ void slot_finish_batch(Slot *slot)
         slot_become_idle(slot);
     else /* an answer to what it cannot have read: of no use for another batch */
         slot_close(slot, "");
-    server_answered(slot->server);
     if (slot->state == SLOT_STATE_IDLE)
         server_slot_idle(slot->server, slot);
     batcher_finish(pool->batcher, batch, loop_now(pool->loop));
@@ -57,6 +56,7 @@ static void take_single_answer(Slot *slot, const Message *reply)
             batcher_pass_over_call(pool->batcher, over, now);
     }
     ListLink *next = list_next(&batch->calls, &call->batch_link);
+    server_answered(slot->server);
     batcher_answer_call(pool->batcher, call, now);
     if (batch->n_followers > 0) /* their replies are borrowed from the batch */
         pool->on_answers(pool->data);
@@ -82,6 +82,7 @@ static void take_refusal(Slot *slot, SplitStatus status, const char *why)
         log_limited(&server->log_limit, now, LOG_LEVEL_WARNING, "server %s refused a batch: %s",
                     server->name, why);
     }
+    server_answered(server);
     batcher_fail_batch(pool->batcher, slot->batch, text, now);
     slot_finish_batch(slot);
 }
@@ -115,6 +116,7 @@ static void take_batch_answer(Slot *slot, const Message *reply)
     case SPLIT_OK:
         if (native)
             server_well_shaped(slot->server, slot->batch->group->method);
+        server_answered(slot->server);
         batcher_answer_batch(pool->batcher, slot->batch, loop_now(pool->loop));
         pool->on_answers(pool->data);
         slot_finish_batch(slot);
@@ -160,7 +162,8 @@ static const char *frame_error(FrameStatus status)
 {
     switch (status) {
     case FRAME_E_TOO_LARGE:
-        return "an answer larger than max_pending_bytes";
+        return "an answer that says to be larger than max_pending_bytes (or no Thrift in the "
+               "configured transport and protocol)";
     case FRAME_E_NESTING:
         return "an answer nested too deep";
     case FRAME_E_NOT_THRIFT:

@@ -111,7 +111,7 @@ static void end(Slot *slot, bool repeats, const char *text)
     Batch *batch = slot_release_batch(slot);
     bool asked = slot->asking;
     close_connection(slot);
-    if (asked)
+    if (asked && slot->server->batching != SERVER_BATCHING_YES) /* else another has been told */
         server_told(slot->server, false, text);
     if (batch != NULL)
         batch->failed_on = slot->server;
@@ -133,6 +133,10 @@ void slot_close(Slot *slot, const char *text)
 void slot_fail(Slot *slot, ServerFailure failure, const char *why)
 {
     Server *server = slot->server;
+    if (slot->asking) { /* a no is no failure */
+        slot_close(slot, why);
+        return;
+    }
     char text[SLOT_TEXT_SIZE];
     snprintf(text, sizeof text, "thrift-batchd: upstream %s: %s", server->name, why);
     end(slot, true, text);
@@ -142,10 +146,6 @@ void slot_fail(Slot *slot, ServerFailure failure, const char *why)
 /* The server closed an idle connection, as it may. */
 void slot_lost(Slot *slot, const char *why)
 {
-    if (slot->asking) {
-        slot_close(slot, why);
-        return;
-    }
     if (slot->state == SLOT_STATE_BUSY) {
         slot_fail(slot, SERVER_FAILURE_LOST, why);
         return;

@@ -1,13 +1,16 @@
 /* Messages that have not come whole: their bytes are kept until the rest is there, and what all of
  * them may take is bounded, whatever clients claim and never send.
  *
- *   PLENTY --`most` bytes are kept--> SCARCE --less than half of it--> PLENTY
+ *   PLENTY  everybody is read
+ *   SCARCE  from `most` bytes on, until it is half of that: of the clients with a large message one
+ *           is read at a time
+ *   SHORT   from twice as much on: of all that have begun a message one is read at a time, and the
+ *           others in small pieces
  *
- * While memory is scarce one of these clients is read, the others wait: it has the turn. When its
- * message is whole, or nothing more comes of it, the next has. Nobody who delivers is refused; who
- * has the turn and delivers nothing, though its message began call_timeout ago, or takes longer
- * than that for its turn, is closed. Everybody else is read on, in small pieces, so that ordinary
- * calls go through. */
+ * Who is read has the turn, until its message is whole or nothing more comes of it; its own bytes
+ * do not count. Those that had a turn and sent nothing in it come last. Nobody is closed before
+ * memory is SHORT: then who stops in the middle of its turn, sends nothing in several, or takes
+ * longer than call_timeout. */
 #pragma once
 
 #include "base/bytes.h"
@@ -19,21 +22,28 @@ typedef struct ClientSet ClientSet;
 
 /* A message that is cut short, or messages that may not be taken yet. */
 typedef struct Partial {
-    ListLink link; /* Unfinished.partials */
+    ListLink link; /* Unfinished.fresh or .idle */
     Client *client;
     FrameReader reader;
     Buffer bytes;
-    nsec_t since; /* it began */
+    unsigned n_idle; /* turns in a row in which nothing came */
 } Partial;
 
+typedef enum Scarcity {
+    SCARCITY_PLENTY,
+    SCARCITY_SCARCE,
+    SCARCITY_SHORT,
+} Scarcity;
+
 typedef struct Unfinished {
-    List partials; /* Partial.link */
-    size_t bytes;  /* of all of them */
+    List fresh, idle; /* Partial.link; `idle`: those with n_idle > 0 */
+    size_t bytes;     /* of all of them */
     size_t most;
-    bool scarce;
+    Scarcity scarcity;
     Partial *reading; /* has the turn; NULL: nobody, for now */
-    size_t read;      /* its bytes when it was last looked at */
-    nsec_t turn;      /* when it got the turn */
+    bool delivers;    /* something has come in this turn */
+    nsec_t turn;      /* it began */
+    nsec_t progress;  /* something came, or the turn began */
     LoopTimer timer;
     LoopTask task;
 } Unfinished;
@@ -44,7 +54,7 @@ void unfinished_clear(ClientSet *set); /* no client may be left */
 /* Keeps bytes of the client, behind those that are kept. `reader` is copied for the first. */
 void unfinished_keep(Client *client, const FrameReader *reader, Bytes bytes);
 
-/* Forgets so many bytes at the start, or everything. */
+/* Forgets so many bytes at the start, of messages that were taken; or everything. */
 void unfinished_drop(Client *client, size_t n);
 void unfinished_free(Client *client);
 

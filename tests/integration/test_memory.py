@@ -4,6 +4,7 @@ import contextlib
 import resource
 import select
 import socket
+import time
 
 import pytest
 import wire
@@ -33,12 +34,14 @@ SENDING = {
 
 
 def send_while_taken(sockets, data):
-    """Sends the same on each, until all has been sent, or no socket takes more for a while."""
+    """Sends the same on each, until all has been sent, or no socket takes more for a while, or some
+    seconds have passed: those that the daemon reads one after another."""
+    end = time.monotonic() + 8
     left = {sock.fileno(): (sock, memoryview(data)) for sock in sockets}
     poll = select.poll()
     for sock in sockets:
         poll.register(sock, select.POLLOUT)
-    while left and (ready := poll.poll(1000)):
+    while left and time.monotonic() < end and (ready := poll.poll(1000)):
         for number, _ in ready:
             sock, rest = left[number]
             try:

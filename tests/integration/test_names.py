@@ -145,9 +145,9 @@ def test_addresses_change_under_load(bench, names, start, policy, workers):
         names.say(leaves, joins)
         joins.forget()
         eventually(lambda: len(joins.calls()) > 50)  # pylint: disable=cell-var-from-loop
-        before = len(daemon.log.matching("is drained: there is no connection"))
+        before = len(daemon.log.matching("is drained: the connections"))
         names.say(joins)
-        daemon.log.wait_for("is drained: there is no connection", before + 1)
+        daemon.log.wait_for("is drained: the connections", before + 1)
         leaves.forget()
         joins.forget()
         eventually(lambda: len(joins.calls()) > 50)  # pylint: disable=cell-var-from-loop
@@ -169,10 +169,10 @@ def test_what_is_in_flight_finishes(bench, names, start):
     daemon.log.wait_for("server .* is up", 2)
     served(raws[1])
     assert tokens(second) == [b"served"]
-    assert not daemon.log.matching("is drained: there")
+    assert not daemon.log.matching("is drained: the")
     first.let_go.set()
     assert receive(raws[0]).value(0) == b"in flight"
-    daemon.log.wait_for("is drained: there")
+    daemon.log.wait_for("is drained: the")
 
 
 def test_calls_that_follow_one_leave_with_the_next(bench, names, start):
@@ -191,7 +191,7 @@ def test_calls_that_follow_one_leave_with_the_next(bench, names, start):
     first.let_go.set()
     assert [receive(raw).value(0) for _ in range(4)] == [b"0", b"1", b"2", b"3"]
     assert (tokens(first), tokens(second)) == ([b"0", b"1"], [b"2", b"3"])
-    daemon.log.wait_for("is drained: there")
+    daemon.log.wait_for("is drained: the")
 
 
 def test_the_call_behind_a_oneway_follows_it(bench, names, start):
@@ -212,7 +212,7 @@ def test_the_call_behind_a_oneway_follows_it(bench, names, start):
     first.let_go.set()
     assert [receive(raw).value(0) for _ in range(2)] == [b"next", b"last"]
     assert (tokens(first), tokens(second)) == ([b"oneway", b"next"], [b"last"])
-    daemon.log.wait_for("is drained: there")
+    daemon.log.wait_for("is drained: the")
 
 
 def test_a_client_that_never_waits_leaves_after_call_timeout(bench, names, start):
@@ -230,7 +230,7 @@ def test_a_client_that_never_waits_leaves_after_call_timeout(bench, names, start
     first.wait_for_calls(1)
     names.say(second)
     eventually(sends)
-    daemon.log.wait_for("is drained: there")
+    daemon.log.wait_for("is drained: the")
 
 
 def test_an_address_comes_back_before_it_is_drained(bench, names, start):
@@ -254,7 +254,7 @@ def test_an_address_comes_back_before_it_is_drained(bench, names, start):
         upstream.let_go.set()
     for raw in raws:
         assert receive(raw).value(0) == b"held"
-    daemon.log.wait_for("is drained: there", 2)
+    daemon.log.wait_for("is drained: the", 2)
     served(other)
 
 

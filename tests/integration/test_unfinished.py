@@ -4,9 +4,11 @@ is refused, and nobody else holds up the others. (The bound itself: test_memory.
 import contextlib
 import socket
 import threading
+import time
 
 import wire
 from harness import eventually
+from scripted import Holding
 from talk import framed, receive, send, served
 from test_flow import wait_until_it_stops_working
 
@@ -58,8 +60,7 @@ def test_who_does_not_deliver_makes_room(bench, upstream):
         send(honest, large(number))
         got = receive(honest)
         assert (got.type, got.value(0)) == (wire.REPLY, large(number).value(1))
-    closed = daemon.log.wait_for("its message does not come to an end")
-    assert closed
+    daemon.log.wait_for("and memory is needed")
     eventually(lambda: any(is_closed(raw) for raw in idle))
 
 
@@ -109,3 +110,76 @@ def test_a_paused_client_that_leaves_is_forgotten(bench, upstream):
     eventually(lambda: daemon.descriptors() <= before)
     send(other, large(1))
     assert receive(other).value(0) == large(1).value(1)
+
+
+def stuck(bench, daemon, count, size):
+    """Clients in the middle of a message of that size."""
+    for number in range(count):
+        raw = bench.connect(daemon)
+        raw.socket.sendall(framed(wire.echo(bytes(size), number))[:-1])
+
+
+def test_ordinary_calls_do_not_wait_for_those_who_are_stuck(bench, upstream):
+    """Calls of some KiB, too: only large messages take turns."""
+    daemon = bench.daemon(upstream)
+    stuck(bench, daemon, 200, 50_000)
+    raw = bench.connect(daemon)
+    begin = time.monotonic()
+    for number in range(5):
+        served(raw, b"3" * 3000, number)
+    assert time.monotonic() - begin < 1
+
+
+def test_a_pipelining_client_passes_the_turn_on(bench, upstream):
+    """A read that ends within a message is no reason to be closed: the messages before came whole."""
+    daemon = bench.daemon(upstream, upstream=SMALL | {"call_timeout": "500ms"},
+                          client={"max_client_calls": 100000})
+    stuck(bench, daemon, 10, MIB)
+    raw = bench.connect(daemon)
+    count, size = 400, 100_000
+    data = b"".join(framed(wire.call("touch", number, (1, wire.STRING, bytes(size))))
+                    for number in range(count))
+
+    def slowly():
+        for at in range(0, len(data), 1 << 19):
+            raw.socket.sendall(data[at:at + (1 << 19)])
+
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    assert [receive(raw).seqid for _ in range(count)] == list(range(count))
+    thread.join()
+
+
+def test_who_waits_for_a_bound_is_not_closed_for_it(bench):
+    """Clients in the middle of a message are not read while as many calls as may be are pending."""
+    upstream = Holding(bench)
+    daemon = bench.daemon(upstream, upstream=SMALL | {"max_pending_calls": "4",
+                                                      "call_timeout": "20s"})
+    busy = [bench.connect(daemon) for _ in range(4)]
+    for number, raw in enumerate(busy):
+        send(raw, wire.wait(b"busy", 0, number))
+    upstream.wait_for_calls(4)
+    raws = [bench.connect(daemon) for _ in range(12)]
+    threads = [threading.Thread(target=send, args=(raw, large(number)))
+               for number, raw in enumerate(raws)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)  # nothing may happen in it: turns are looked at 20 times a second
+    assert not daemon.log.matching("memory is needed")
+    upstream.let_go.set()
+    for number, raw in enumerate(raws):
+        assert receive(raw).value(0) == large(number).value(1)
+    for thread in threads:
+        thread.join()
+
+
+def test_one_large_message_has_time(bench, upstream):
+    """Its own bytes do not count, also where workers have a part of the bound each."""
+    daemon = bench.daemon(upstream, daemon={"workers": 4})
+    stuck(bench, daemon, 8, 3000)
+    raw = bench.connect(daemon)
+    data = framed(wire.call("touch", 1, (1, wire.STRING, bytes(15 * MIB))))
+    raw.send(data[:10 * MIB])
+    wait_until_it_stops_working(daemon)
+    raw.send(data[10 * MIB:])
+    assert receive(raw).seqid == 1
