@@ -41,7 +41,7 @@ void batcher_free(Batcher *batcher); /* no call may be left */
 
 const BatcherParams *batcher_params(const Batcher *batcher);
 
-/* For the pace: the calls that are not passed through, so far. */
+/* For the pace: the calls so far whose methods are batched. */
 PaceLoad batcher_load(const Batcher *batcher, nsec_t now);
 
 /* A connected client: counts for "nobody left to wait for". */

@@ -38,7 +38,7 @@ static inline Call *call_alloc(Caller *caller, Form client, const Message *messa
     call->form = (Form){client.transport, client.protocol, message->strict};
     call->type = message->type;
     call->oneway = message->type == MESSAGE_ONEWAY;
-    call->through = false;
+    call->through = call->unbatched = false;
     call->attempts = 0;
     call->seqid = message->seqid;
     call->size = message->whole.len;

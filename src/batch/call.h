@@ -75,6 +75,7 @@ struct Call {
     MessageType type; /* as the client sent it */
     bool oneway;      /* travels as ONEWAY */
     bool through;     /* is passed through */
+    bool unbatched;   /* after it went in a batch that its server does not serve */
     uint32_t attempts;
     int32_t sent_seqid; /* of its message, when it travels by itself */
     int32_t seqid;      /* the client's */

@@ -34,6 +34,7 @@ static inline void end_call(Batcher *batcher, Call *call, CallOutcome outcome, n
     if (call->type == MESSAGE_CALL && call->method->answers)
         call->oneway = call->method->policy->oneway; /* it has answered since this was submitted */
     if (call->group->returning != NULL) {
+        batcher->load.n_ended++;
         batcher->load.n_pending--;
         batcher->load.waited += now;
     }
@@ -159,7 +160,6 @@ static void answer_call(Batcher *batcher, Call *call, nsec_t now)
     Caller *caller = call->caller;
     Returning *returning = call->batch->group->returning;
     if (returning != NULL) {
-        batcher->load.n_answered++;
         if (caller->n_calls == 1 && !caller->departed)
             returning_answered(returning, caller, now);
     }
@@ -248,12 +248,11 @@ static void unsend_call(Batcher *batcher, Call *call)
 /* Why a call is not sent again; NULL: it is. */
 static const char *why_not_again(Batcher *batcher, const Call *call, bool executed, nsec_t now)
 {
-    if (executed && !call->method->policy->idempotent)
-        return "; the call may have been executed";
-    if (call->attempts >= batcher->params.retries)
-        return "";
+    bool repeats = !executed || call->method->policy->idempotent;
+    if (!repeats || call->attempts >= batcher->params.retries)
+        return executed ? "; the call may have been executed" : "";
     if (executed && !retry_budget_take(&batcher->retry_budget, now))
-        return "; the call is not sent again, too many have been";
+        return "; the call may have been executed, and is not sent again: too many have been";
     return NULL;
 }
 

@@ -96,7 +96,7 @@ static void begin_trial(Pace *pace)
 
 static double mean_time(const PaceLoad *load)
 {
-    return (double)MAX(load->waited, 1) / (double)MAX(load->n_answered, 1);
+    return (double)MAX(load->waited, 1) / (double)MAX(load->n_ended, 1);
 }
 
 static void choose(Pace *pace, uint32_t chosen)
@@ -111,7 +111,7 @@ static void choose(Pace *pace, uint32_t chosen)
 static bool step_trial(Pace *pace, const PaceLoad *load)
 {
     PaceLoad *of = pace->step % 2 ? &pace->of_chosen : &pace->of_candidate;
-    of->n_answered += load->n_answered;
+    of->n_ended += load->n_ended;
     of->waited += load->waited;
     if (pace->step++ % 2)
         return false;
@@ -173,15 +173,15 @@ static void begin_epoch(Pace *pace, bool settling, PaceLoad load)
 }
 
 /* So many batches, or a candidate's fewer and larger ones with as many calls. */
-static bool epoch_is_over(const Pace *pace, uint64_t n_answered)
+static bool epoch_is_over(const Pace *pace, uint64_t n_ended, uint64_t n_pending)
 {
-    if (n_answered < TURNS * pace->begin.n_pending)
+    if (n_ended < TURNS * MIN(pace->begin.n_pending, n_pending))
         return false;
     unsigned n_batches = pace->step > 0 ? rounds[(pace->step - 1) / 2].n_batches : EPOCH_BATCHES;
     if (pace->n_batches >= n_batches)
         return true;
     return pace->step > 0 && pace->step % 2 == 0 && pace->n_batches >= LEAST_BATCHES &&
-           n_answered >= pace->epoch_calls;
+           n_ended >= pace->epoch_calls;
 }
 
 static void note_upstream_time(Pace *pace, nsec_t upstream)
@@ -198,19 +198,20 @@ bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream, 
     pace->n_batches++;
     pace->in_flight += n_in_flight;
     pace->shared = pace->shared || met || n_in_flight > 1;
-    uint64_t n_answered = load.n_answered - pace->begin.n_answered;
+    uint64_t n_ended = load.n_ended - pace->begin.n_ended;
     if (pace->settling) {
-        if (pace->n_batches >= SETTLING_BATCHES && n_answered >= pace->begin.n_pending)
+        if (pace->n_batches >= SETTLING_BATCHES &&
+            n_ended >= MIN(pace->begin.n_pending, load.n_pending))
             begin_epoch(pace, false, load);
         return false;
     }
-    if (!epoch_is_over(pace, n_answered))
+    if (!epoch_is_over(pace, n_ended, load.n_pending))
         return false;
     if (pace->now == pace->chosen) {
-        pace->epoch_calls = n_answered;
+        pace->epoch_calls = n_ended;
         pace->in_use = (pace->in_flight + pace->n_batches / 2) / pace->n_batches;
     }
-    PaceLoad epoch = {.n_answered = n_answered, .waited = load.waited - pace->begin.waited};
+    PaceLoad epoch = {.n_ended = n_ended, .waited = load.waited - pace->begin.waited};
     uint32_t before = pace->now;
     bool changed = end_epoch(pace, &epoch);
     begin_epoch(pace, pace->now != before, load);

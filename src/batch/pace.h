@@ -16,9 +16,9 @@
  * throughput, at a given rate less latency. A great difference is seen soon, a small one after
  * more batches. Trials that bring nothing become rare, until the load changes.
  *
- * Only a batch that may still grow is kept from an idle slot: a full one gains nothing by waiting.
- * A batch in flight for twice as long as they usually are does not count against the slots: nobody
- * waits for a slow call because the others were fast. */
+ * Only a batch that may still grow, and what stands behind it, is kept from an idle slot: a full
+ * one gains nothing by waiting. A batch in flight for twice as long as they usually are does not
+ * count against the slots: nobody waits for a slow call because the others were fast. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,7 +29,7 @@
 /* Calls at a pace. Those that are under way count with what they have waited so far: in the time
  * right after a change those that end first are not like the others. */
 typedef struct PaceLoad {
-    uint64_t n_answered;
+    uint64_t n_ended;
     uint64_t n_pending;
     nsec_t waited; /* added up over all of them, wrapping around */
 } PaceLoad;

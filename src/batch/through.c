@@ -102,7 +102,7 @@ Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nse
         call->caller->n_sent++;
         batch->n_unanswered++;
         batcher->counters->passthrough_calls++;
-        if (call->attempts == 0)
+        if (call->attempts == 0 && !call->unbatched)
             retry_budget_add(&batcher->retry_budget, 1, now);
         if (!batcher_is_strict(batcher)) /* else it stays as busy as it was */
             batcher_release_held(batcher, call->caller, now);
@@ -135,7 +135,8 @@ void through_fall_back(Batcher *batcher, Call *call, nsec_t now)
 static void unsend(Batcher *batcher, Call *call, nsec_t until)
 {
     const Group *group = call->group;
-    if (call->state == CALL_STATE_SENT)
+    call->unbatched = call->state == CALL_STATE_SENT;
+    if (call->unbatched)
         call->caller->n_sent--;
     else
         call->caller->n_waiting--;

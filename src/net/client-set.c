@@ -88,8 +88,8 @@ static void close_idle_clients(void *data)
     nsec_t now = loop_now(set->loop);
     LIST_EACH_SAFE (&set->clients, link) {
         Client *client = LIST_OWNER(link, Client, set_link);
-        if (client->state == CLIENT_STATE_CLOSED || client->caller.n_calls > 0 ||
-            client->unread || client->stalled || unfinished_waits(client) ||
+        if (client->state == CLIENT_STATE_CLOSED || client->caller.n_calls > 0 || client->unread ||
+            client->stalled || unfinished_waits(client) ||
             nsec_until(client->active, now) < set->params.idle_timeout)
             continue;
         set->counters->client_errors[CLIENT_ERROR_IDLE]++;

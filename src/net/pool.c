@@ -262,6 +262,13 @@ static void fail_waiting(Pool *pool, nsec_t now)
     batcher_fail_waiting(pool->batcher, text, now);
 }
 
+/* Among equals the one that was used longest ago comes first. */
+static void is_used(Pool *pool, Server *server)
+{
+    list_remove(&server->pool_link);
+    list_append(&pool->servers, &server->pool_link);
+}
+
 static void dispatch_batches(Pool *pool, nsec_t now)
 {
     batcher_set_blocked(pool->batcher, false);
@@ -280,6 +287,7 @@ static void dispatch_batches(Pool *pool, nsec_t now)
                                  now);
             continue;
         }
+        is_used(pool, server);
         Slot *slot = LIST_OWNER(list_first(&server->idle[SLOT_KIND_BATCH]), Slot, server_link);
         slot_send(slot, batcher_take(pool->batcher, now));
     }
@@ -317,6 +325,7 @@ static void dispatch_through(Pool *pool, nsec_t now)
         Slot *slot = through_slot_for(pool, batch);
         if (slot != NULL) {
             open_on_less_loaded(pool, slot->server);
+            is_used(pool, slot->server);
             if (server_is_draining(slot->server))
                 batcher_complete(batch);
             slot_send_through(slot, batch);

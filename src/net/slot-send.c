@@ -127,6 +127,8 @@ void slot_send_through(Slot *slot, Batch *batch)
             return;
         }
         batcher_through_written(pool->batcher, batch, now);
+        if (batcher_params(pool->batcher)->ordering == ORDERING_RELAXED)
+            loop_defer(pool->loop, pool->dispatch); /* held calls may have been released */
         slot_count_inflight(slot);
         if (slot->due == NULL)
             slot->due = first;

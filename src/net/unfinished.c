@@ -230,7 +230,6 @@ bool unfinished_waits(const Client *client)
 size_t unfinished_read_size(const Client *client)
 {
     const Unfinished *unfinished = &client->set->unfinished;
-    return unfinished->scarcity == SCARCITY_SHORT && client->partial == NULL
-               ? SHORT_READ_SIZE
-               : LOOP_READ_SIZE;
+    return unfinished->scarcity == SCARCITY_SHORT && client->partial == NULL ? SHORT_READ_SIZE
+                                                                             : LOOP_READ_SIZE;
 }

@@ -201,6 +201,43 @@ def test_out_while_its_only_connection_is_busy(bench):
     served(other, b"again", 2)
 
 
+def test_idle_servers_take_turns(bench):
+    """Calls one after another: none of the servers has fewer in flight."""
+    servers = [Scripted(bench) for _ in range(3)]
+    daemon = bench.daemon(*servers)
+    daemon.log.wait_for("serves executeBatch", 3 * WORKERS)
+    raw = bench.connect(daemon)
+    for number in range(9):
+        served(raw, b"turn-%d" % number, number)
+    assert [len(server.calls()) for server in servers] == [3, 3, 3]
+
+
+@pytest.mark.parametrize("answer_to_it", (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\5junk!"))
+def test_garbage_for_the_question_is_no_failure(bench, answer_to_it):
+    upstream = Scripted(bench, probe=lambda _message: (CLOSE, answer_to_it))
+    daemon = bench.daemon(upstream, upstream={"max_failures": "1"})
+    daemon.log.wait_for("does not serve executeBatch")
+    raw = bench.connect(daemon)
+    for number in range(10):
+        served(raw, b"single-%d" % number, number)
+    assert not daemon.log.matching("is out")
+
+
+def test_written_oneway_calls_are_no_success(bench):
+    """Between calls that fail they keep no server in."""
+    upstream = Scripted(bench, lambda message: SILENCE if message.name == b"log" else CLOSE)
+    daemon = bench.daemon(upstream, upstream={"max_failures": "3"}, method={"*": {"batch": "off"}})
+    daemon.log.wait_for("is up")
+    for number in range(3):
+        raw = bench.connect(daemon)
+        log = wire.call("log", number, (1, wire.STRING, b"x"), kind=wire.ONEWAY)
+        send(raw, log)
+        upstream.wait_for_calls(2 * number + 1)
+        send(raw, wire.echo(b"x", number))
+        internal_error(raw, number)
+    daemon.log.wait_for("is out")
+
+
 # --- too slow -------------------------------------------------------------------------------------
 
 def test_call_timeout(bench):

@@ -5,7 +5,7 @@ import time
 import clients
 import wire
 from harness import SANITIZED, eventually
-from scripted import SILENCE, Scripted, honest, is_batch
+from scripted import SILENCE, Holding, Scripted, honest, is_batch
 from talk import receive, send, served
 
 OFF = {"batch": "off"}
@@ -167,3 +167,16 @@ def test_a_client_leaves(bench, upstream):
     time.sleep(0.05)
     first.close()
     served(second)
+
+
+def test_held_calls_are_sent_when_those_before_them_are(bench):
+    """Under relaxed order a client's calls are held while as many wait as a batch takes: they go on
+    in the same moment."""
+    upstream = Holding(bench)
+    daemon = bench.daemon(upstream, client={"ordering": "relaxed"}, batch={"max_calls": "2"},
+                          upstream={"call_timeout": "1min"}, method={"wait": {"batch": "off"}})
+    raw = bench.connect(daemon)
+    send(raw, wire.wait(b"1", 0, 1), wire.wait(b"2", 0, 2), wire.echo(b"3", 3))
+    assert receive(raw).seqid == 3
+    upstream.let_go.set()
+    assert sorted(receive(raw).seqid for _ in range(2)) == [1, 2]

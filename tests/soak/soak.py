@@ -2,7 +2,8 @@
 
 Faults go on and off in rounds. After each round an ordinary client has to be served rightly again
 in time; in the end the oracle has found nothing, and the daemon's memory and descriptors are what
-they were. A run is made of its seed, except for what the machine decides.
+they were. The seed draws the daemon's configuration, the faults and the
+clients; which messages a fault meets is chance.
 """
 
 import argparse
