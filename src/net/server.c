@@ -138,8 +138,8 @@ static void come_up(Server *server)
 {
     Pool *pool = server->pool;
     bool is_news = endpoint_tell(server->endpoint, ENDPOINT_NEWS_UP);
-    log_limited(&server->state_log_limit, loop_now(pool->loop),
-                is_news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "server %s is up", server->name);
+    log_limited(&server->up_limit, loop_now(pool->loop), is_news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
+                "server %s is up", server->name);
     server->batching = SERVER_BATCHING_UNKNOWN;
     server->asks = pool->params.asks;
     if (!server->asks)
@@ -170,11 +170,11 @@ void server_told(Server *server, bool batches, const char *why)
     nsec_t now = loop_now(server->pool->loop);
     Bytes method = batcher_params(server->pool->batcher)->method;
     if (batches && server->batching != batching)
-        log_limited(&server->state_log_limit, now, LOG_LEVEL_INFO,
+        log_limited(&server->batching_limit, now, LOG_LEVEL_INFO,
                     "server %s serves %.*s: calls to it are batched", server->name, (int)method.len,
                     (const char *)method.data);
     if (!batches && server->batching != batching)
-        log_limited(&server->state_log_limit, now, LOG_LEVEL_WARNING,
+        log_limited(&server->batching_limit, now, LOG_LEVEL_WARNING,
                     "server %s does not serve %.*s (%s): calls to it are passed through",
                     server->name, (int)method.len, (const char *)method.data, why);
     server->batching = batching;
@@ -225,7 +225,7 @@ void server_answered(Server *server)
 static void take_out(Server *server, const char *why)
 {
     bool is_news = endpoint_tell(server->endpoint, ENDPOINT_NEWS_OUT);
-    log_limited(&server->state_log_limit, loop_now(server->pool->loop),
+    log_limited(&server->out_limit, loop_now(server->pool->loop),
                 is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
                 "server %s is out: %s; it is tried again with backoff", server->name, why);
     close_slots(&server->idle[SLOT_KIND_BATCH], "the server is out");

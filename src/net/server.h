@@ -40,7 +40,7 @@ struct Server {
     GHashTable *unknown_native; /* MethodPolicy -> nsec_t, until when it is passed through */
     GHashTable *misshapen;      /* of MethodPolicy: said so, and not answered rightly since */
     uint64_t failures[SERVER_FAILURES];
-    LogLimit log_limit, state_log_limit;
+    LogLimit log_limit, up_limit, out_limit, batching_limit;
 };
 
 /* A server of `pool`, which frees it. It is being connected to. */
