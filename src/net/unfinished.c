@@ -37,12 +37,36 @@ static Partial *next_reading(const Unfinished *unfinished)
     return NULL;
 }
 
+static Scarcity scarcity_of(const Unfinished *unfinished)
+{
+    size_t others = unfinished->bytes;
+    if (unfinished->reading != NULL)
+        others -= unfinished->reading->bytes.len;
+    if (others >= 2 * unfinished->most)
+        return SCARCITY_SHORT;
+    bool was_scarce = unfinished->scarcity != SCARCITY_PLENTY;
+    return others >= (was_scarce ? unfinished->most / 2 : unfinished->most) ? SCARCITY_SCARCE
+                                                                            : SCARCITY_PLENTY;
+}
+
+/* What is read in this turn of the loop already keeps to it. */
+static void note_change(ClientSet *set)
+{
+    Unfinished *unfinished = &set->unfinished;
+    Scarcity scarcity = scarcity_of(unfinished);
+    unfinished->changed = unfinished->changed || scarcity != unfinished->scarcity;
+    unfinished->scarcity = scarcity;
+    if (unfinished->changed || (scarcity != SCARCITY_PLENTY && unfinished->reading == NULL))
+        loop_defer(set->loop, &unfinished->task);
+}
+
 static void begin_turn(ClientSet *set, Partial *partial)
 {
     Unfinished *unfinished = &set->unfinished;
     unfinished->reading = partial;
     unfinished->delivers = false;
     unfinished->turn = unfinished->progress = loop_now(set->loop);
+    note_change(set); /* its bytes do not count any more */
     client_update(partial->client);
 }
 
@@ -56,18 +80,6 @@ static void end_turn(Unfinished *unfinished)
     list_append(partial->n_idle > 0 ? &unfinished->idle : &unfinished->fresh, &partial->link);
 }
 
-static Scarcity scarcity_of(const Unfinished *unfinished)
-{
-    size_t others = unfinished->bytes;
-    if (unfinished->reading != NULL)
-        others -= unfinished->reading->bytes.len;
-    if (others >= 2 * unfinished->most)
-        return SCARCITY_SHORT;
-    bool was_scarce = unfinished->scarcity != SCARCITY_PLENTY;
-    return others >= (was_scarce ? unfinished->most / 2 : unfinished->most) ? SCARCITY_SCARCE
-                                                                            : SCARCITY_PLENTY;
-}
-
 static void update_clients(const List *partials)
 {
     LIST_EACH_SAFE (partials, link)
@@ -79,36 +91,28 @@ static void update(void *data)
 {
     ClientSet *set = data;
     Unfinished *unfinished = &set->unfinished;
-    Scarcity before = unfinished->scarcity;
-    unfinished->scarcity = scarcity_of(unfinished);
-    if (unfinished->scarcity > before)
+    if (unfinished->changed) {
+        unfinished->changed = false;
+        update_clients(&unfinished->fresh);
+        update_clients(&unfinished->idle);
+    }
+    bool idle = unfinished->reading == NULL || unfinished->reading->client->stalled;
+    Partial *next =
+        unfinished->scarcity != SCARCITY_PLENTY && idle ? next_reading(unfinished) : NULL;
+    if (next != NULL)
+        begin_turn(set, next);
+    if (unfinished->scarcity == SCARCITY_PLENTY) {
+        unfinished->told = false;
+        loop_timer_clear(&unfinished->timer);
+        return;
+    }
+    if (!unfinished->told)
         log_limited(&set->log_limit, loop_now(set->loop), LOG_LEVEL_WARNING,
                     "clients have begun messages of %zu bytes and not ended them: those clients "
                     "are read one at a time",
                     unfinished->bytes);
-    if (unfinished->scarcity != before) {
-        update_clients(&unfinished->fresh);
-        update_clients(&unfinished->idle);
-    }
-    if (unfinished->scarcity == SCARCITY_PLENTY) {
-        unfinished->reading = NULL;
-        loop_timer_clear(&unfinished->timer);
-        return;
-    }
-    if (unfinished->reading == NULL || unfinished->reading->client->stalled) {
-        Partial *next = next_reading(unfinished);
-        if (next != NULL)
-            begin_turn(set, next);
-    }
+    unfinished->told = true;
     loop_timer_set(&unfinished->timer, loop_now(set->loop) + TURN_CHECKED);
-}
-
-static void note_change(ClientSet *set)
-{
-    Unfinished *unfinished = &set->unfinished;
-    if (scarcity_of(unfinished) != unfinished->scarcity ||
-        (unfinished->scarcity != SCARCITY_PLENTY && unfinished->reading == NULL))
-        loop_defer(set->loop, &unfinished->task);
 }
 
 /* Why the client that has the turn is closed; NULL: it is not. */

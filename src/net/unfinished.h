@@ -40,7 +40,9 @@ typedef struct Unfinished {
     size_t bytes;     /* of all of them */
     size_t most;
     Scarcity scarcity;
-    Partial *reading; /* has the turn; NULL: nobody, for now */
+    bool changed;     /* since clients were brought in line with it */
+    bool told;        /* the log says that it is not PLENTY */
+    Partial *reading; /* has the turn, or had it when there was plenty again; NULL: nobody */
     bool delivers;    /* something has come in this turn */
     nsec_t turn;      /* it began */
     nsec_t progress;  /* something came, or the turn began */
