@@ -14,9 +14,9 @@ typedef struct ClientParams {
     size_t max_message_size;
     uint32_t max_client_calls;
     size_t max_client_output;
-    size_t max_pending_bytes; /* a larger call is refused; the bounds themselves are in Room */
-    size_t max_unfinished_bytes;
-    nsec_t idle_timeout; /* 0: never */
+    size_t max_pending_bytes;    /* a larger call is refused; the bounds themselves are in Room */
+    size_t max_unfinished_bytes; /* of messages that have begun: more is scarce, see unfinished.h */
+    nsec_t idle_timeout;         /* 0: never */
 } ClientParams;
 
 /* All clients of a worker. */

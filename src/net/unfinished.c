@@ -54,6 +54,8 @@ static void note_change(ClientSet *set)
 {
     Unfinished *unfinished = &set->unfinished;
     Scarcity scarcity = scarcity_of(unfinished);
+    if (unfinished->scarcity == SCARCITY_PLENTY && scarcity != SCARCITY_PLENTY)
+        unfinished->turn = unfinished->progress = loop_now(set->loop); /* of who has it still */
     unfinished->changed = unfinished->changed || scarcity != unfinished->scarcity;
     unfinished->scarcity = scarcity;
     if (unfinished->changed || (scarcity != SCARCITY_PLENTY && unfinished->reading == NULL))
