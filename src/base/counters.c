@@ -6,9 +6,18 @@ static void add_array(uint64_t *total, const uint64_t *part, int n)
         total[i] += part[i];
 }
 
+uint64_t counters_n_calls(const Counters *counters, CallOutcome outcome)
+{
+    uint64_t n = 0;
+    for (int label = 0; label < METHOD_LABELS; label++)
+        n += counters->calls[label][outcome];
+    return n;
+}
+
 void counters_add(Counters *total, const Counters *part)
 {
-    add_array(total->calls, part->calls, CALL_OUTCOMES);
+    for (int i = 0; i < METHOD_LABELS; i++)
+        add_array(total->calls[i], part->calls[i], CALL_OUTCOMES);
     add_array(total->batches, part->batches, BATCH_REASONS);
     total->plain_calls += part->plain_calls;
     total->passthrough_calls += part->passthrough_calls;

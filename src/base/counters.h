@@ -45,8 +45,11 @@ typedef enum ServerFailure {
     SERVER_FAILURES
 } ServerFailure;
 
+/* Methods that are counted by name: the first hundred. All others share the label 0. */
+enum { METHOD_LABEL_OTHER, METHOD_LABELS = 101 };
+
 typedef struct Counters {
-    uint64_t calls[CALL_OUTCOMES]; /* ended */
+    uint64_t calls[METHOD_LABELS][CALL_OUTCOMES]; /* ended */
     uint64_t batches[BATCH_REASONS];
     uint64_t plain_calls;
     uint64_t passthrough_calls;
@@ -64,6 +67,9 @@ typedef struct Counters {
     Histogram call_nsec;       /* from a call's last byte to its end */
     Histogram upstream_nsec;   /* from the sending of a batch, or of plain calls, to an answer */
 } Counters;
+
+/* Ended calls of all methods. */
+uint64_t counters_n_calls(const Counters *counters, CallOutcome outcome);
 
 /* Adds what another worker has counted. */
 void counters_add(Counters *total, const Counters *part);

@@ -12,17 +12,21 @@ typedef struct Histogram {
     uint64_t buckets[HISTOGRAM_BUCKETS];
 } Histogram;
 
-/* Values below 4 have a bucket each; above, two bits behind the leading one choose it. */
+/* Values up to 4 have a bucket each (0 is in that of 1); above, two bits behind the leading one of
+ * the number before choose it: the largest value of a bucket is a round number, as Prometheus' `le`
+ * wants it. */
 static inline unsigned histogram_bucket(uint64_t value)
 {
-    if (value < 4)
-        return (unsigned)value;
-    unsigned shift = 61 - (unsigned)__builtin_clzll(value);
-    return 4 * shift + (unsigned)(value >> shift);
+    uint64_t before = value - (value > 0);
+    if (before < 4)
+        return (unsigned)before;
+    unsigned shift = 61 - (unsigned)__builtin_clzll(before);
+    return 4 * shift + (unsigned)(before >> shift);
 }
 
-/* The smallest value that falls into a later bucket; 0 where there is none. */
-static inline uint64_t histogram_bucket_end(unsigned bucket)
+/* The largest value that falls into the bucket: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20 ...; 0
+ * in the last one, which has no end. */
+static inline uint64_t histogram_bucket_max(unsigned bucket)
 {
     if (bucket < 4)
         return bucket + 1;

@@ -22,6 +22,7 @@ struct MethodTable {
     size_t n_entries;
     GPtrArray *groups;   /* of Group; the first is the default group */
     GHashTable *methods; /* Method.name -> Method */
+    MethodLabels *labels;
 };
 
 static guint name_hash(gconstpointer key)
@@ -76,9 +77,11 @@ static void entry_init(MethodTable *table, PolicyEntry *entry, const MethodPolic
     entry->overflow = (Method){.policy = policy, .group = entry->group};
 }
 
-MethodTable *method_table_new(MethodPolicy *const *policies, size_t n_policies)
+MethodTable *method_table_new(MethodPolicy *const *policies, size_t n_policies,
+                              MethodLabels *labels)
 {
     MethodTable *table = g_new0(MethodTable, 1);
+    table->labels = labels;
     table->groups = g_ptr_array_new_with_free_func(group_free);
     table->methods = g_hash_table_new_full(name_hash, name_equal, NULL, method_free);
     table->n_entries = n_policies + 1;
@@ -136,6 +139,7 @@ Method *method_table_get(MethodTable *table, Bytes name, Method *latest)
     *method = entry->overflow;
     method->name = (Bytes){g_memdup2(name.data, name.len), name.len};
     method->bare_at = (uint32_t)(name.len - header_bare_name(name).len);
+    method->label = method_labels_get(table->labels, name);
     g_hash_table_insert(table->methods, &method->name, method);
     return method;
 }

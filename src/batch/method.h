@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "batch/method-labels.h"
 #include "batch/returning.h"
 #include "wire/thrift.h"
 
@@ -51,6 +52,7 @@ void method_policy_free(MethodPolicy *policy);
 typedef struct Method {
     Bytes name;
     uint32_t bare_at;           /* in the name, behind "Service:" */
+    unsigned label;             /* in Counters.calls */
     const MethodPolicy *policy; /* never NULL */
     struct Group *group;        /* of its envelope batches */
     bool answers;               /* the upstream has answered a CALL of it: for good */
@@ -65,8 +67,10 @@ enum {
     METHOD_NAME_MAX = 256, /* bytes */
 };
 
-/* `policies` of MethodPolicy, borrowed, must outlive the table. */
-MethodTable *method_table_new(MethodPolicy *const *policies, size_t n_policies);
+/* `policies` of MethodPolicy and `labels` (NULL: none is counted by name) are borrowed and outlive
+ * the table. */
+MethodTable *method_table_new(MethodPolicy *const *policies, size_t n_policies,
+                              MethodLabels *labels);
 void method_table_free(MethodTable *table);
 
 /* The method of that name, never NULL. `latest` may be NULL or any earlier result: looked at first.

@@ -42,7 +42,7 @@ static inline void end_call(Batcher *batcher, Call *call, CallOutcome outcome, n
     call->group = NULL;
     batcher_update_busy(batcher, call->caller);
     Counters *counters = batcher->counters;
-    counters->calls[outcome]++;
+    counters->calls[call->method->label][outcome]++;
     counters->pending_calls--;
     counters->pending_bytes -= call_memory(call);
     histogram_record(&counters->call_nsec, nsec_until(call->arrived, now));

@@ -56,7 +56,7 @@ static uint64_t n_ended(const Counters *counters)
 {
     uint64_t ended = 0;
     for (int i = 0; i < CALL_OUTCOMES; i++)
-        ended += counters->calls[i];
+        ended += counters_n_calls(counters, (CallOutcome)i);
     return ended;
 }
 
@@ -69,11 +69,13 @@ static void log_counters(const Counters *counters)
         ", error %" G_GUINT64_FORMAT ", timeout %" G_GUINT64_FORMAT ", withdrawn %" G_GUINT64_FORMAT
         "); %" G_GUINT64_FORMAT " batches of %.1f calls, the largest %" G_GUINT64_FORMAT
         "; %" G_GUINT64_FORMAT " calls sent plain",
-        n_ended(counters), counters->clients_total, counters->calls[CALL_OUTCOME_OK],
-        counters->calls[CALL_OUTCOME_EXCEPTION], counters->calls[CALL_OUTCOME_ERROR],
-        counters->calls[CALL_OUTCOME_TIMEOUT], counters->calls[CALL_OUTCOME_WITHDRAWN],
-        batches->count, batches->count > 0 ? (double)batches->sum / (double)batches->count : 0.0,
-        batches->max, counters->plain_calls);
+        n_ended(counters), counters->clients_total, counters_n_calls(counters, CALL_OUTCOME_OK),
+        counters_n_calls(counters, CALL_OUTCOME_EXCEPTION),
+        counters_n_calls(counters, CALL_OUTCOME_ERROR),
+        counters_n_calls(counters, CALL_OUTCOME_TIMEOUT),
+        counters_n_calls(counters, CALL_OUTCOME_WITHDRAWN), batches->count,
+        batches->count > 0 ? (double)batches->sum / (double)batches->count : 0.0, batches->max,
+        counters->plain_calls);
 }
 
 static void log_summary(const Crew *crew)

@@ -186,7 +186,7 @@ static bool init_parts(Worker *worker, Bounds *bounds, GError **error)
     ClientParams client_params = client_params_of(config);
     PoolParams pool_params = pool_params_of(config);
     worker->methods =
-        method_table_new((MethodPolicy *const *)config->methods->pdata, config->methods->len);
+        method_table_new((MethodPolicy *const *)config->methods->pdata, config->methods->len, NULL);
     worker->batcher =
         batcher_new(&batcher_params, worker->methods, &batcher_ops, worker, &worker->counters);
     loop_task_init(&worker->dispatch, dispatch, worker);

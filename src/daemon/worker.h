@@ -13,7 +13,7 @@
 
 #include "base/counters.h"
 #include "daemon/config.h"
-#include "daemon/mailbox.h"
+#include "net/mailbox.h"
 #include "daemon/resolver.h"
 #include "net/bounds.h"
 #include "net/client-set.h"

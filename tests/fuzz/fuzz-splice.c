@@ -323,7 +323,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz.params = params_of(fuzz.shape, fuzz.form);
     fuzz.policy = policy_of(fuzz.shape, fuzz.form);
     MethodPolicy *const policies[] = {&fuzz.policy};
-    MethodTable *methods = method_table_new(policies, 1);
+    MethodTable *methods = method_table_new(policies, 1, NULL);
     fuzz.batcher = batcher_new(&fuzz.params, methods, &operations, &fuzz, &fuzz.counters);
     for (unsigned i = 0; i < MAX_CALLS; i++) {
         caller_init(&fuzz.callers[i]);

@@ -477,7 +477,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MethodPolicy *const policies[] = {&get, &find, &same, &alone};
     Fuzz fuzz = {.input = {data, size}, .secret = hash((Bytes){data, size})};
     fuzz.honest = fuzz.peaceful = true;
-    fuzz.methods = method_table_new(policies, G_N_ELEMENTS(policies));
+    fuzz.methods = method_table_new(policies, G_N_ELEMENTS(policies), NULL);
     begin(&fuzz, input_byte(&fuzz.input));
     for (unsigned i = 0; i < MAX_STEPS && fuzz.input.len > 0; i++)
         step(&fuzz);

@@ -5,17 +5,18 @@
 
 #include "expect.h"
 
-/* The bucket holds the value: it ends behind it, and the one before ends at or before it. */
+/* The bucket holds the value: its largest is not below it, and that of the one before is. */
 static void assert_in_its_bucket(uint64_t value)
 {
     unsigned bucket = histogram_bucket(value);
     expect(bucket < HISTOGRAM_BUCKETS, "value %#lx is in bucket %u of %d", (unsigned long)value,
            bucket, HISTOGRAM_BUCKETS);
-    uint64_t end = histogram_bucket_end(bucket);
-    expect(end > value || end == 0, "value %#lx", (unsigned long)value);
-    uint64_t start = bucket > 0 ? histogram_bucket_end(bucket - 1) : 0;
-    expect(start <= value, "value %#lx", (unsigned long)value);
-    expect(value < 4 || end == 0 || (end - start) * 4 <= start, "value %#lx", (unsigned long)value);
+    uint64_t max = histogram_bucket_max(bucket);
+    expect(max >= value || max == 0, "value %#lx", (unsigned long)value);
+    uint64_t before = bucket > 0 ? histogram_bucket_max(bucket - 1) : 0;
+    expect(before < value || value == 0, "value %#lx", (unsigned long)value);
+    expect(value <= 4 || max == 0 || (max - before) * 4 <= before, "value %#lx",
+           (unsigned long)value);
 }
 
 static void assert_around(uint64_t value)
@@ -27,7 +28,7 @@ static void assert_around(uint64_t value)
     expect(histogram_bucket(value + 1) >= histogram_bucket(value));
 }
 
-Test(histogram, every_value_is_in_the_bucket_that_ends_behind_it)
+Test(histogram, every_value_is_in_the_first_bucket_that_reaches_it)
 {
     for (uint64_t value = 0; value < 5000; value++)
         assert_in_its_bucket(value);
@@ -50,14 +51,23 @@ Test(histogram, the_largest_values_have_a_bucket_too)
 
 Test(histogram, buckets_follow_each_other_without_a_gap)
 {
-    uint64_t start = 0;
-    for (unsigned bucket = 0; bucket < HISTOGRAM_BUCKETS; bucket++) {
-        uint64_t end = histogram_bucket_end(bucket);
-        cr_assert(end > start || (end == 0 && bucket + 1 == HISTOGRAM_BUCKETS), "bucket %u",
-                  bucket);
-        cr_assert_eq(histogram_bucket(start), bucket);
-        cr_assert_eq(histogram_bucket(end - 1), bucket);
-        start = end;
+    uint64_t before = 0;
+    for (unsigned bucket = 0; bucket + 1 < HISTOGRAM_BUCKETS; bucket++) {
+        uint64_t max = histogram_bucket_max(bucket);
+        cr_assert(max > before, "bucket %u", bucket);
+        cr_assert_eq(histogram_bucket(before + 1), bucket);
+        cr_assert_eq(histogram_bucket(max), bucket);
+        before = max;
+    }
+    cr_assert_eq(histogram_bucket(before + 1), HISTOGRAM_BUCKETS - 1);
+    cr_assert_eq(histogram_bucket_max(HISTOGRAM_BUCKETS - 1), 0);
+}
+
+Test(histogram, powers_of_two_are_the_largest_of_their_buckets)
+{
+    for (unsigned power = 0; power < 63; power++) {
+        uint64_t value = (uint64_t)1 << power;
+        cr_assert_eq(histogram_bucket_max(histogram_bucket(value)), value);
     }
 }
 

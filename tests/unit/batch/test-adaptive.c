@@ -38,7 +38,7 @@ Test(adaptive, calls_that_come_while_every_slot_is_busy_form_the_next_batch)
     cr_assert_eq(counters->batch_wait_nsec.sum, 3 * NSEC_PER_MSEC);
     cr_assert_eq(counters->upstream_nsec.sum, 4 * NSEC_PER_MSEC);
     cr_assert_eq(counters->call_nsec.sum, 7 * NSEC_PER_MSEC);
-    cr_assert_eq(counters->calls[CALL_OUTCOME_OK], 4);
+    cr_assert_eq(counters_n_calls(counters, CALL_OUTCOME_OK), 4);
     scenario_end(scenario);
 }
 

@@ -7,7 +7,7 @@ static MethodPolicy *const policies[] = {&slow};
 
 static uint64_t timed_out(const Scenario *scenario)
 {
-    return scenario->counters.calls[CALL_OUTCOME_TIMEOUT];
+    return counters_n_calls(&scenario->counters, CALL_OUTCOME_TIMEOUT);
 }
 
 Test(deadline, a_waiting_call_ends_with_an_error_that_says_it_was_not_sent)

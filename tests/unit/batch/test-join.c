@@ -291,7 +291,7 @@ static void travel_in(Form client, Form upstream, bool plain, uint64_t seed)
     journey->client = client;
     journey->upstream = upstream;
     journey->plain = plain;
-    journey->methods = method_table_new(NULL, 0);
+    journey->methods = method_table_new(NULL, 0, NULL);
     BatcherParams params = journey_params(journey);
     journey->batcher =
         batcher_new(&params, journey->methods, &operations, journey, &journey->counters);

@@ -43,7 +43,7 @@ Test(method, the_exact_name_wins_then_the_longest_prefix)
         MethodPolicy *order[G_N_ELEMENTS(policies)];
         for (size_t i = 0; i < G_N_ELEMENTS(policies); i++)
             order[i] = &policies[(i + turn) % G_N_ELEMENTS(policies)];
-        MethodTable *methods = method_table_new(order, G_N_ELEMENTS(order));
+        MethodTable *methods = method_table_new(order, G_N_ELEMENTS(order), NULL);
         for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
             Method *method = get(methods, table[i].name);
             cr_assert_str_eq(method->policy->group, table[i].group, "'%s'", table[i].name);
@@ -59,7 +59,7 @@ Test(method, without_a_section_has_the_defaults_and_the_default_group)
     static MethodPolicy slow = {.name = (char *)"slow", .group = (char *)"slow"};
     static MethodPolicy slower = {.name = (char *)"slower", .group = (char *)"slow"};
     MethodPolicy *policies[] = {&quick, &slow, &slower};
-    MethodTable *table = method_table_new(policies, G_N_ELEMENTS(policies));
+    MethodTable *table = method_table_new(policies, G_N_ELEMENTS(policies), NULL);
     Method *other = get(table, "other");
     cr_assert_eq(other->policy->batch, BATCH_MODE_ENVELOPE);
     cr_assert(!other->policy->oneway && !other->policy->idempotent && !other->policy->dedupe);
@@ -72,7 +72,7 @@ Test(method, without_a_section_has_the_defaults_and_the_default_group)
 
 Test(method, is_the_same_at_every_call_and_keeps_its_name)
 {
-    MethodTable *table = method_table_new(NULL, 0);
+    MethodTable *table = method_table_new(NULL, 0, NULL);
     char name[] = "getUser";
     Method *method = get(table, name);
     name[0] = 'x';
@@ -88,7 +88,7 @@ Test(method, is_the_same_at_every_call_and_keeps_its_name)
 
 Test(method, that_has_answered_is_never_oneway_again)
 {
-    MethodTable *table = method_table_new(NULL, 0);
+    MethodTable *table = method_table_new(NULL, 0, NULL);
     Method *method = get(table, "echo");
     cr_assert(!method->answers && !method->oneway);
     method_learn_oneway(method);
@@ -112,7 +112,7 @@ Test(method, whose_name_is_too_long_is_not_kept)
 {
     static MethodPolicy slow = {.name = (char *)"xx*", .group = (char *)"slow"};
     MethodPolicy *policies[] = {&slow};
-    MethodTable *table = method_table_new(policies, 1);
+    MethodTable *table = method_table_new(policies, 1, NULL);
     char *name = g_strnfill(METHOD_NAME_MAX + 1, 'x');
     Method *method = get(table, name);
     assert_learns_nothing(method);
@@ -138,7 +138,7 @@ Test(method, is_not_kept_when_the_table_is_full)
     static MethodPolicy slow = {.name = (char *)"slow*", .group = (char *)"slow"};
     static MethodPolicy quiet = {.name = (char *)"quiet", .oneway = true};
     MethodPolicy *policies[] = {&slow, &quiet};
-    MethodTable *table = method_table_new(policies, G_N_ELEMENTS(policies));
+    MethodTable *table = method_table_new(policies, G_N_ELEMENTS(policies), NULL);
     char name[32];
     for (int i = 0; i < METHOD_TABLE_MAX; i++) {
         snprintf(name, sizeof name, "method%d", i);
@@ -159,7 +159,7 @@ Test(method, is_not_kept_when_the_table_is_full)
 
 Test(method, without_a_name_learns_nothing)
 {
-    MethodTable *table = method_table_new(NULL, 0);
+    MethodTable *table = method_table_new(NULL, 0, NULL);
     assert_learns_nothing(get(table, ""));
     assert_learns_nothing(method_table_get(table, (Bytes){0}, get(table, "echo")));
     method_table_free(table);

@@ -71,7 +71,7 @@ static void begin(Native *native, Protocol upstream, MethodPolicy policy)
     *native = (Native){.params = scenario_params(), .policy = policy};
     native->params.upstream.protocol = upstream;
     MethodPolicy *const policies[] = {&native->policy};
-    native->methods = method_table_new(policies, 1);
+    native->methods = method_table_new(policies, 1, NULL);
     native->batcher =
         batcher_new(&native->params, native->methods, &operations, native, &native->counters);
     for (unsigned i = 0; i < CALLS; i++) {

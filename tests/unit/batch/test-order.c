@@ -146,7 +146,7 @@ Test(strict_order, goes_on_behind_a_failed_batch)
     cr_assert_eq(a->error_code, EXCEPTION_INTERNAL_ERROR);
     flight_answers(assert_takes(scenario, "a2"));
     assert_got(a, "!a1 a2");
-    cr_assert_eq(scenario->counters.calls[CALL_OUTCOME_ERROR], 1);
+    cr_assert_eq(counters_n_calls(&scenario->counters, CALL_OUTCOME_ERROR), 1);
     scenario_end(scenario);
 }
 

@@ -40,7 +40,7 @@ Test(plain, an_exception_of_the_upstream_is_an_answer_and_an_error_is_none)
     client_calls(a, "fail", "a3");
     flight_answers(assert_takes(scenario, "plain a3"));
     assert_got(a, "!a1 ?a2 ?a3");
-    cr_assert_eq(scenario->counters.calls[CALL_OUTCOME_EXCEPTION], 2);
+    cr_assert_eq(counters_n_calls(&scenario->counters, CALL_OUTCOME_EXCEPTION), 2);
     scenario_end(scenario);
 }
 

@@ -81,7 +81,7 @@ Test(replies, one_that_is_too_large_fails_its_own_call_only)
         assert_all_got(clients, "!aN");
         assert_got(other, "x1");
         cr_assert_not_null(strstr(clients[0]->error, "max_message_size"));
-        cr_assert_eq(scenario->counters.calls[CALL_OUTCOME_ERROR], FORMS);
+        cr_assert_eq(counters_n_calls(&scenario->counters, CALL_OUTCOME_ERROR), FORMS);
         scenario_end(scenario);
     }
 }

@@ -1,4 +1,4 @@
-#include "daemon/mailbox.h"
+#include "net/mailbox.h"
 
 #include <errno.h>
 #include <sys/eventfd.h>

@@ -1,5 +1,5 @@
 /* Letters from other threads: none lost, none twice, each sender's in order, all on one thread. */
-#include "daemon/mailbox.h"
+#include "net/mailbox.h"
 
 #include <criterion/criterion.h>
 
