@@ -56,7 +56,10 @@ static void record(Counters *counters)
     for (size_t i = 0; i < G_N_ELEMENTS(waits); i++)
         histogram_record(&counters->batch_wait_nsec, waits[i]);
     histogram_record(&counters->call_nsec, 100 * NSEC_PER_SEC);
-    histogram_record(&counters->upstream_nsec, 1500000);
+    for (int i = 0; i < 95; i++)
+        histogram_record(&counters->upstream_nsec, NSEC_PER_MSEC);
+    for (int i = 0; i < 5; i++)
+        histogram_record(&counters->upstream_nsec, 8388608);
 }
 
 Stats *made_stats(void)

@@ -134,7 +134,7 @@ Test(metrics, times_are_in_seconds)
         "call_seconds_bucket{le=\"68.719476736\"} 0",
         "call_seconds_bucket{le=\"+Inf\"} 1",
         "call_seconds_sum 100",
-        "upstream_seconds_sum 0.0015",
+        "upstream_seconds_sum 0.13694304",
         NULL,
     });
 }
