@@ -180,6 +180,12 @@ void listener_free(Listener *listener)
     g_free(listener);
 }
 
+int listener_lend(Listener *listener)
+{
+    event_del(&listener->event);
+    return listener->fd;
+}
+
 void listener_format(const Listener *listener, char text[ADDRESS_TEXT_SIZE])
 {
     struct sockaddr_storage sockaddr;
