@@ -11,7 +11,8 @@
 
 typedef struct Acceptor Acceptor;
 
-/* Opens the sockets on the loop of the first of `workers`, whose thread is the main thread. Both
- * are borrowed. */
+/* Takes the sockets that systemd has passed (LISTEN_FDS), or opens those of `listen`, on the loop
+ * of the first of `workers`, whose thread is the main thread. Both arguments are borrowed. No other
+ * thread may run: it changes the environment. */
 Acceptor *acceptor_new(const Config *config, GPtrArray *workers, GError **error);
 void acceptor_free(Acceptor *acceptor); /* stops listening */
