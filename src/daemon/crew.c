@@ -26,7 +26,6 @@ struct Crew {
     Acceptor *acceptor; /* NULL once draining */
     LoopTimer drain;
     guint n_settled;
-    bool ending; /* the workers have been asked to */
 };
 
 static Worker *worker_at(const Crew *crew, guint i)
@@ -99,17 +98,9 @@ static void on_server_up(void *data)
     post_all(data, read_server_up_letter);
 }
 
-static void end_all(Crew *crew, MailboxRun *how)
-{
-    if (crew->ending)
-        return;
-    crew->ending = true;
-    ask_all(crew, how);
-}
-
 static void on_drain_timeout(void *data)
 {
-    end_all(data, read_give_up_letter);
+    ask_all(data, read_give_up_letter);
 }
 
 static void count_settled(void *data, int value)
@@ -118,7 +109,7 @@ static void count_settled(void *data, int value)
     Crew *crew = data;
     crew->n_settled++;
     if (crew->n_settled == crew->workers->len)
-        end_all(crew, read_end_letter);
+        ask_all(crew, read_end_letter);
 }
 
 /* On the thread of any worker. */

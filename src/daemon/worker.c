@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "batch/batcher.h"
+#include "daemon/linger.h"
 #include "net/client-set.h"
 #include "net/pool.h"
 
@@ -23,6 +24,7 @@ struct Worker {
     Pool pool;
     LoopTask dispatch;
     LoopTimer window, deadline;
+    Linger linger;
     void (*on_settled)(void *data);
     void (*on_server_up)(void *data);
     void *data;
@@ -179,6 +181,14 @@ static void on_room(void *data)
     mailbox_post(&worker->mailbox, read_room_letter, worker, 0);
 }
 
+static void close_and_stop(void *data)
+{
+    Worker *worker = data;
+    client_set_flush(&worker->clients);
+    client_set_close(&worker->clients);
+    loop_stop(worker->loop);
+}
+
 static bool init_parts(Worker *worker, Bounds *bounds, GError **error)
 {
     const Config *config = worker->config;
@@ -192,6 +202,7 @@ static bool init_parts(Worker *worker, Bounds *bounds, GError **error)
     loop_task_init(&worker->dispatch, dispatch, worker);
     loop_timer_init(&worker->window, worker->loop, on_window, worker);
     loop_timer_init(&worker->deadline, worker->loop, on_deadline, worker);
+    linger_init(&worker->linger, worker->loop, &worker->clients, close_and_stop, worker);
     pool_init(&worker->pool, &pool_params, worker->loop, worker->batcher, &worker->dispatch,
               flush_replies, tell_of_server, worker);
     if (client_set_init(&worker->clients, &client_params, worker->loop, worker->batcher,
@@ -235,6 +246,7 @@ void worker_free(Worker *worker)
     client_set_clear(&worker->clients);
     loop_timer_clear(&worker->window);
     loop_timer_clear(&worker->deadline);
+    linger_clear(&worker->linger);
     mailbox_clear(&worker->mailbox);
     batcher_free(worker->batcher);
     method_table_free(worker->methods);
@@ -300,9 +312,7 @@ void worker_drain(Worker *worker)
 
 void worker_end(Worker *worker)
 {
-    client_set_flush(&worker->clients);
-    client_set_close(&worker->clients);
-    loop_stop(worker->loop);
+    linger_begin(&worker->linger);
 }
 
 void worker_give_up(Worker *worker)
@@ -313,5 +323,6 @@ void worker_give_up(Worker *worker)
                     worker->counters.pending_calls);
     pool_close(&worker->pool, SHUTTING_DOWN);
     batcher_fail_waiting(worker->batcher, SHUTTING_DOWN, loop_now(worker->loop));
-    worker_end(worker);
+    linger_clear(&worker->linger);
+    close_and_stop(worker);
 }

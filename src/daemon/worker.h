@@ -13,11 +13,11 @@
 
 #include "base/counters.h"
 #include "daemon/config.h"
-#include "net/mailbox.h"
 #include "daemon/resolver.h"
 #include "net/bounds.h"
 #include "net/client-set.h"
 #include "net/loop.h"
+#include "net/mailbox.h"
 
 typedef struct Worker Worker;
 
@@ -56,8 +56,9 @@ void worker_server_up(Worker *worker);
 /* Finishes the calls that were accepted; later ones are told so until worker_end(). */
 void worker_drain(Worker *worker);
 
-/* Closes the clients and stops the loop. */
+/* Draining, all has been answered: closes the clients once they are quiet (linger.h), and stops the
+ * loop. */
 void worker_end(Worker *worker);
 
-/* The same before all has been answered: the calls that are pending get an error. */
+/* Does so at once, whatever has been answered: the calls that are pending get an error. */
 void worker_give_up(Worker *worker);

@@ -255,6 +255,14 @@ static void submit(Client *client, const Message *message)
     }
 }
 
+static void refuse_while_draining(Client *client, const Message *message)
+{
+    ClientSet *set = client->set;
+    set->refused_at = loop_now(set->loop);
+    if (message->type == MESSAGE_CALL && client->state != CLIENT_STATE_LEAVING)
+        refuse(client, message, EXCEPTION_INTERNAL_ERROR, "thrift-batchd: shutting down");
+}
+
 static void take_message(Client *client, const Message *message)
 {
     ClientSet *set = client->set;
@@ -268,8 +276,8 @@ static void take_message(Client *client, const Message *message)
                "thrift-batchd: a client sends CALL or ONEWAY, not REPLY or EXCEPTION");
     } else if (!set->draining) {
         submit(client, message);
-    } else if (message->type == MESSAGE_CALL && client->state != CLIENT_STATE_LEAVING) {
-        refuse(client, message, EXCEPTION_INTERNAL_ERROR, "thrift-batchd: shutting down");
+    } else {
+        refuse_while_draining(client, message);
     }
 }
 
