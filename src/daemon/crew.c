@@ -262,6 +262,11 @@ Loop *crew_loop(Crew *crew)
     return worker_loop(worker_at(crew, 0));
 }
 
+Mailbox *crew_mailbox(const Crew *crew, guint worker)
+{
+    return worker_mailbox(worker_at(crew, worker));
+}
+
 void crew_run(Crew *crew)
 {
     worker_run(worker_at(crew, 0));

@@ -18,7 +18,7 @@
 
 #include "base/counters.h"
 #include "daemon/config.h"
-#include "net/loop.h"
+#include "net/mailbox.h"
 
 typedef struct Crew Crew;
 
@@ -29,6 +29,9 @@ void crew_free(Crew *crew);
 
 /* The main thread's. */
 Loop *crew_loop(Crew *crew);
+
+/* Of one of the workers' loops; the first one's is the main thread's. */
+Mailbox *crew_mailbox(const Crew *crew, guint worker);
 
 /* Works until it is drained or stopped. */
 void crew_run(Crew *crew);

@@ -4,17 +4,19 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "daemon/config.h"
 #include "daemon/crew.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/stderr-log.h"
+#include "daemon/watchdog.h"
 
 typedef struct Daemon {
     Crew *crew;
+    nsec_t drain_timeout;
     struct event sigterm, sigint;
     bool draining;
     bool cut_short; /* by a second signal */
@@ -41,7 +43,8 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
     }
     log_info("%s: draining", g_strsignal((gint)number));
     daemon->draining = true;
-    sd_notify(0, "STOPPING=1\nSTATUS=Draining");
+    notify_stopping(daemon->drain_timeout);
+    notify_status("Draining");
     crew_drain(daemon->crew);
 }
 
@@ -90,13 +93,34 @@ static void log_summary(const Crew *crew)
     log_counters(total);
 }
 
+/* NULL where nobody waits for it. */
+static Watchdog *start_watchdog(Crew *crew)
+{
+    nsec_t interval = notify_watchdog_interval();
+    if (interval == 0)
+        return NULL;
+    g_autoptr(GPtrArray) mailboxes = g_ptr_array_new();
+    for (guint i = 0; i < crew_size(crew); i++)
+        g_ptr_array_add(mailboxes, crew_mailbox(crew, i));
+    WatchdogParams params = {
+        .loop = crew_loop(crew),
+        .home = crew_mailbox(crew, 0),
+        .watched = mailboxes,
+        .period = interval / 2,
+        .alive = notify_alive,
+    };
+    return watchdog_new(&params);
+}
+
 static int run(Daemon *daemon)
 {
     add_signal(daemon, &daemon->sigterm, SIGTERM);
     add_signal(daemon, &daemon->sigint, SIGINT);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
-    sd_notify(0, "READY=1\nSTATUS=Batching");
+    notify_ready();
+    Watchdog *watchdog = start_watchdog(daemon->crew);
     crew_run(daemon->crew);
+    watchdog_free(watchdog);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
     signal(SIGTERM, SIG_IGN); /* the status is decided */
@@ -136,7 +160,11 @@ static int serve(const Config *config)
     for (char **line = without_effect; *line != NULL; line++)
         log_warning("%s", *line);
     g_autoptr(GError) error = NULL;
-    Daemon daemon = {.crew = crew_new(config, &error)};
+    notify_status("Starting");
+    Daemon daemon = {
+        .crew = crew_new(config, &error),
+        .drain_timeout = config->daemon.drain_timeout,
+    };
     if (daemon.crew == NULL) {
         log_error("%s", error->message);
         return EXIT_FAILED;
