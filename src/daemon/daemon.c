@@ -8,25 +8,21 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/control.h"
 #include "daemon/crew.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/stderr-log.h"
-#include "daemon/watchdog.h"
 
 typedef struct Daemon {
     Crew *crew;
-    nsec_t drain_timeout;
-    struct event sigterm, sigint;
-    bool draining;
+    Control control;
+    struct event sigterm, sigint, sighup;
     bool cut_short; /* by a second signal */
 } Daemon;
 
 static int print_check(const Config *config)
 {
-    g_auto(GStrv) without_effect = config_without_effect(config);
-    for (char **line = without_effect; *line != NULL; line++)
-        printf("%s\n", *line);
     printf("%s: OK\n", config->path);
     return EXIT_OK;
 }
@@ -35,23 +31,30 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
 {
     (void)what;
     Daemon *daemon = argument;
-    if (daemon->draining) {
+    if (crew_is_draining(daemon->crew)) {
         log_warning("%s again: ending at once", g_strsignal((gint)number));
         daemon->cut_short = true;
         crew_stop(daemon->crew);
         return;
     }
     log_info("%s: draining", g_strsignal((gint)number));
-    daemon->draining = true;
-    notify_stopping(daemon->drain_timeout);
-    notify_status("Draining");
     crew_drain(daemon->crew);
 }
 
-static void add_signal(Daemon *daemon, struct event *event, int number)
+static void on_hangup(evutil_socket_t number, short what, void *argument)
+{
+    (void)number;
+    (void)what;
+    Daemon *daemon = argument;
+    if (!crew_is_draining(daemon->crew))
+        control_reload(&daemon->control, NULL);
+}
+
+static void add_signal(Daemon *daemon, struct event *event, int number,
+                       event_callback_fn on_arrival)
 {
     struct event_base *base = crew_loop(daemon->crew)->base;
-    check(evsignal_assign(event, base, number, on_signal, daemon) == 0);
+    check(evsignal_assign(event, base, number, on_arrival, daemon) == 0);
     check(evsignal_add(event, NULL) == 0);
 }
 
@@ -93,36 +96,17 @@ static void log_summary(const Crew *crew)
     log_counters(total);
 }
 
-/* NULL where nobody waits for it. */
-static Watchdog *start_watchdog(Crew *crew)
-{
-    nsec_t interval = notify_watchdog_interval();
-    if (interval == 0)
-        return NULL;
-    g_autoptr(GPtrArray) mailboxes = g_ptr_array_new();
-    for (guint i = 0; i < crew_size(crew); i++)
-        g_ptr_array_add(mailboxes, crew_mailbox(crew, i));
-    WatchdogParams params = {
-        .loop = crew_loop(crew),
-        .home = crew_mailbox(crew, 0),
-        .watched = mailboxes,
-        .period = interval / 2,
-        .alive = notify_alive,
-    };
-    return watchdog_new(&params);
-}
-
 static int run(Daemon *daemon)
 {
-    add_signal(daemon, &daemon->sigterm, SIGTERM);
-    add_signal(daemon, &daemon->sigint, SIGINT);
+    add_signal(daemon, &daemon->sigterm, SIGTERM, on_signal);
+    add_signal(daemon, &daemon->sigint, SIGINT, on_signal);
+    add_signal(daemon, &daemon->sighup, SIGHUP, on_hangup);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
-    notify_ready();
-    Watchdog *watchdog = start_watchdog(daemon->crew);
     crew_run(daemon->crew);
-    watchdog_free(watchdog);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
+    event_del(&daemon->sighup);
+    signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN); /* the status is decided */
     signal(SIGINT, SIG_IGN);
     log_summary(daemon->crew);
@@ -150,26 +134,22 @@ static void raise_descriptor_limit(const Config *config)
                     (unsigned long long)limit.rlim_cur);
 }
 
-static int serve(const Config *config)
+static int serve(Config *config)
 {
     stderr_log_install();
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit(config);
-    g_auto(GStrv) without_effect = config_without_effect(config);
-    for (char **line = without_effect; *line != NULL; line++)
-        log_warning("%s", *line);
     g_autoptr(GError) error = NULL;
     notify_status("Starting");
-    Daemon daemon = {
-        .crew = crew_new(config, &error),
-        .drain_timeout = config->daemon.drain_timeout,
-    };
+    Daemon daemon = {.crew = crew_new(config, &error)};
     if (daemon.crew == NULL) {
         log_error("%s", error->message);
         return EXIT_FAILED;
     }
+    control_init(&daemon.control, daemon.crew);
     int status = run(&daemon);
+    control_clear(&daemon.control);
     crew_free(daemon.crew);
     return status;
 }
@@ -183,7 +163,7 @@ static int load_and_run(const Options *options)
         return EXIT_INVALID;
     }
     int status = options->check ? print_check(config) : serve(config);
-    config_free(config);
+    config_unref(config);
     return status;
 }
 
