@@ -13,11 +13,11 @@
 
 #include "base/counters.h"
 #include "daemon/config.h"
-#include "net/mailbox.h"
 #include "daemon/resolver.h"
 #include "net/bounds.h"
 #include "net/client-set.h"
 #include "net/loop.h"
+#include "net/mailbox.h"
 
 typedef struct Worker Worker;
 

@@ -82,7 +82,7 @@ class TimeChart {
   }
 
   pointAt(event) {
-    const box = this.plot.getBoundingClientRect();
+    const box = this.svg.getBoundingClientRect();
     const time = this.now - CHART_SECONDS * (1 - (event.clientX - box.left) / box.width);
     const near = this.points.filter((point) => point && Math.abs(point.time - time) < JOINED_SECONDS);
     near.sort((a, b) => Math.abs(a.time - time) - Math.abs(b.time - time));
