@@ -19,7 +19,7 @@ from harness import PATIENCE, crowd, eventually, refused_address
 OUTCOMES = ("ok", "exception", "error", "timeout", "withdrawn")
 REASONS = {
     "A connection was free": "slot", "Full: max_calls": "full_calls",
-    "Full: max_bytes": "full_bytes", "The window had passed": "window",
+    "Full: max_bytes": "full_bytes", "Window had passed": "window",
     "Nobody left to wait for": "nobody_left",
 }
 HISTOGRAMS = ("batch_calls", "batch_wait_seconds", "call_seconds", "upstream_seconds")

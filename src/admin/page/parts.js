@@ -95,7 +95,7 @@ const REASONS = [
     explanation: 'As many calls as one batch takes. If most are, try a larger max_calls.' },
   { key: 'full_bytes', label: 'Full: max_bytes', className: 'third',
     explanation: 'The next call would have made it too large. If most are, try a larger max_bytes.' },
-  { key: 'window', label: 'The window had passed', className: 'fourth',
+  { key: 'window', label: 'Window had passed', className: 'fourth',
     explanation: 'Its first call had waited for as long as window allows.' },
   { key: 'nobody_left', label: 'Nobody left to wait for', className: 'fifth',
     explanation: 'Every connected client had a call waiting or in flight already.' },
