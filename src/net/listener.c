@@ -186,6 +186,12 @@ void listener_set_mode(const Listener *listener, mode_t socket_mode)
         log_error("cannot change the mode of unix:%s: %s", listener->unix_path, g_strerror(errno));
 }
 
+int listener_lend(Listener *listener)
+{
+    event_del(&listener->event);
+    return listener->fd;
+}
+
 void listener_format(const Listener *listener, char text[ADDRESS_TEXT_SIZE])
 {
     struct sockaddr_storage sockaddr;

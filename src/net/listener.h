@@ -19,5 +19,8 @@ void listener_free(Listener *listener); /* closes it; removes the unix socket it
 /* A unix socket that it made gets another mode. */
 void listener_set_mode(const Listener *listener, mode_t socket_mode);
 
+/* Leaves accepting to somebody else, who gets the socket; it stays the listener's. */
+int listener_lend(Listener *listener);
+
 /* The address in force: the port that the kernel chose where 0 was asked for. */
 void listener_format(const Listener *listener, char text[ADDRESS_TEXT_SIZE]);
