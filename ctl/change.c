@@ -45,9 +45,9 @@ static void say_paused(JsonObject *stats)
     g_autofree char *inflight = figure_count(n_inflight(stats));
     g_autofree char *pending = figure_count(document_number(stats, "pending_calls"));
     if (n_inflight(stats) > 0)
-        printf("paused; %s calls are still in flight\n", inflight);
+        printf("paused; calls in flight: %s\n", inflight);
     else
-        printf("paused; nothing is in flight, %s calls are held\n", pending);
+        printf("paused; nothing is in flight; calls held: %s\n", pending);
 }
 
 /* Until it has ended, by itself or by call_timeout; or somebody has resumed. */

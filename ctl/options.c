@@ -15,11 +15,9 @@ static GOptionContext *new_context(Raw *raw)
     Options *options = &raw->options;
     const GOptionEntry entries[] = {
         {"socket", 's', 0, G_OPTION_ARG_STRING, &raw->socket,
-         "Where the daemon's fb303 interface is: unix:/path or host:port (default: "
-         "$" OPTIONS_ENVIRONMENT ", else " OPTIONS_DEFAULT_ADDRESS ")",
-         "ADDRESS"},
-        {"instance", 'i', 0, G_OPTION_ARG_STRING, &raw->instance,
-         "The daemon thrift-batchd@NAME: unix:/run/thrift-batchd/NAME/fb303.sock", "NAME"},
+         "The daemon's fb303 address: unix:/path or host:port", "ADDRESS"},
+        {"instance", 'i', 0, G_OPTION_ARG_STRING, &raw->instance, "The daemon thrift-batchd@NAME",
+         "NAME"},
         {"timeout", 't', 0, G_OPTION_ARG_INT, &options->timeout,
          "How long a call may take, in seconds (default: 5)", "SECONDS"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->json,
@@ -37,7 +35,10 @@ static GOptionContext *new_context(Raw *raw)
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_summary(context, commands);
     g_option_context_set_description(
-        context, "Exit status: 0 done; 1 the daemon cannot be reached or has said no; 2 usage.");
+        context,
+        "The address is --socket, that of --instance (unix:/run/thrift-batchd/NAME/fb303.sock),\n"
+        "$" OPTIONS_ENVIRONMENT ", or " OPTIONS_DEFAULT_ADDRESS ".\n\n"
+        "Exit status: 0 done; 1 the daemon cannot be reached or has said no; 2 usage.");
     g_option_context_add_main_entries(context, entries, NULL);
     return context;
 }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <thrift/c_glib/protocol/thrift_binary_protocol.h>
 #include <thrift/c_glib/thrift_application_exception.h>
+#include <thrift/c_glib/transport/thrift_transport.h>
 #include <unistd.h>
 
 #include "connect.h"
@@ -26,7 +27,7 @@ Remote *remote_open(const char *address, int timeout, GError **error)
     Remote *remote = g_new0(Remote, 1);
     remote->fd = fd;
     remote->timeout = timeout;
-    remote->transport = socket_transport_new(fd, TRUE);
+    remote->transport = socket_transport_new(fd, FALSE);
     remote->protocol =
         g_object_new(THRIFT_TYPE_BINARY_PROTOCOL, "transport", remote->transport, NULL);
     remote->client = g_object_new(FB303_TYPE_ADMIN_SERVICE_CLIENT, "input_protocol",
@@ -69,9 +70,13 @@ static bool explain(const Remote *remote, gboolean ok, GError *why, GError **err
     else if (has_ended(remote->fd))
         g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_PIPE,
                             "the daemon has closed the connection; its log says why");
-    else
+    else if (why != NULL && why->domain == THRIFT_TRANSPORT_ERROR)
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_AGAIN,
                     "the daemon did not answer within %d s (see --timeout)", remote->timeout);
+    else
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "the daemon's answer is not understood: %s",
+                    why != NULL ? why->message : "it has no result");
     g_clear_error(&why);
     return false;
 }

@@ -108,8 +108,7 @@ static void append_rates(GString *to, JsonObject *before, JsonObject *stats)
 {
     static const char *const headers[] = {
         "", "calls/s", "batches/s", "calls a batch", "plain/s", "passed through/s", "retries/s"};
-    Table *table = table_new("lrrrrrr", headers);
-    table_add(table, "");
+    Table *table = table_new("rrrrrr", headers);
     table_take(table, figure_count(calls_rate(before, stats)));
     table_take(table, figure_count(rate(before, stats, "batch_calls.count")));
     table_take(table, figure_one(calls_a_batch(before, stats)));
@@ -149,6 +148,8 @@ static JsonObject *method_named(JsonObject *stats, const char *name)
 static void append_methods(GString *to, JsonObject *before, JsonObject *stats)
 {
     static const char *const headers[] = {"method", "calls/s", "calls"};
+    if (document_length(stats, "methods") == 0)
+        return;
     Table *table = table_new("lrr", headers);
     double seconds = since(before, stats, "time");
     for (guint i = 0; i < MIN(document_length(stats, "methods"), METHODS_SHOWN); i++) {

@@ -94,7 +94,9 @@ static void add_batches(Table *table, JsonObject *stats)
     g_autofree char *n = figure_count(document_number(stats, "batch_calls.count"));
     g_autofree char *calls = figure_one(mean(stats, "batch_calls"));
     g_autofree char *saved = figure_count(document_number(stats, "calls_saved"));
-    add_pair(table, "batches", "%s of %s calls each: %s upstream messages saved", n, calls, saved);
+    bool any = document_number(stats, "batch_calls.count") > 0;
+    add_pair(table, "batches", any ? "%s of %s calls each: %s upstream messages saved" : "%s", n,
+             calls, saved);
 }
 
 static void append_title(GString *to, JsonObject *stats)
@@ -142,6 +144,10 @@ void view_servers(GString *to, JsonObject *stats)
                                           "connect", "lost",  "timeout",  "broken"};
     static const char *const reasons[] = {"failures.connect", "failures.lost", "failures.timeout",
                                           "failures.broken"};
+    if (document_length(stats, "servers") == 0) {
+        g_string_append(to, "  no server is known yet: its name has not been looked up\n");
+        return;
+    }
     Table *table = table_new("lllrrrrrr", headers);
     for (guint i = 0; i < document_length(stats, "servers"); i++) {
         JsonObject *server = document_element(stats, "servers", i);
@@ -161,6 +167,10 @@ void view_methods(GString *to, JsonObject *stats)
 {
     static const char *const headers[] = {"method", "ok",      "exception",
                                           "error",  "timeout", "withdrawn"};
+    if (document_length(stats, "methods") == 0) {
+        g_string_append(to, "  no call has ended yet\n");
+        return;
+    }
     Table *table = table_new("lrrrrr", headers);
     for (guint i = 0; i < document_length(stats, "methods"); i++) {
         JsonObject *method = document_element(stats, "methods", i);

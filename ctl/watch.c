@@ -2,14 +2,17 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "document.h"
 #include "view.h"
 
-#define SCREEN_OPEN  "\033[?1049h\033[?25l" /* the terminal's other screen; no cursor */
-#define SCREEN_CLOSE "\033[?25h\033[?1049l"
+/* The terminal's other screen; no cursor; long lines are cut. */
+#define SCREEN_OPEN  "\033[?1049h\033[?25l\033[?7l"
+#define SCREEN_CLOSE "\033[?7h\033[?25h\033[?1049l"
 #define SCREEN_BEGIN "\033[H"
+#define LINE_END     "\033[K"
 #define SCREEN_END   "\033[J" /* nothing is left below */
 
 typedef struct Watch {
@@ -76,13 +79,20 @@ static void append_stats(Watch *watch, GString *text, JsonObject *stats)
     watch->before = stats;
 }
 
-/* Each line clears what an earlier one has left behind its end. */
+static guint n_rows(void)
+{
+    struct winsize size;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
+}
+
+/* As many lines as there is room for. Each clears what an earlier one has left behind its end. */
 static void print_screen(const GString *text)
 {
     g_auto(GStrv) lines = g_strsplit(text->str, "\n", -1);
+    guint n = MIN(g_strv_length(lines), n_rows());
     fputs(SCREEN_BEGIN, stdout);
-    for (char **line = lines; *line != NULL; line++)
-        printf("%s\033[K%s", *line, line[1] != NULL ? "\n" : "");
+    for (guint i = 0; i < n; i++)
+        printf("%s%s" LINE_END, i > 0 ? "\n" : "", lines[i]);
     fputs(SCREEN_END, stdout);
 }
 
@@ -104,7 +114,10 @@ static bool turn(Watch *watch, GError **error)
         print_screen(text);
     else
         fputs(text->str, stdout);
-    return fflush(stdout) == 0;
+    if (fflush(stdout) == 0 || stopped)
+        return true;
+    g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_IO, "cannot write the output");
+    return false;
 }
 
 bool watch(Remote *remote, const Options *options, GError **error)
