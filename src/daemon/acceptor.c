@@ -115,6 +115,14 @@ Acceptor *acceptor_new(const Config *config, GPtrArray *workers, GError **error)
     return acceptor;
 }
 
+void acceptor_set_config(Acceptor *acceptor, const Config *config)
+{
+    bool mode_differs = config->daemon.socket_mode != acceptor->config->daemon.socket_mode;
+    acceptor->config = config;
+    for (guint i = 0; mode_differs && i < acceptor->listeners->len; i++)
+        listener_set_mode(g_ptr_array_index(acceptor->listeners, i), config->daemon.socket_mode);
+}
+
 void acceptor_free(Acceptor *acceptor)
 {
     if (acceptor == NULL)

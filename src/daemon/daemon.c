@@ -9,22 +9,20 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/control.h"
 #include "daemon/crew.h"
 #include "daemon/options.h"
 #include "daemon/stderr-log.h"
 
 typedef struct Daemon {
     Crew *crew;
-    struct event sigterm, sigint;
-    bool draining;
+    Control control;
+    struct event sigterm, sigint, sighup;
     bool cut_short; /* by a second signal */
 } Daemon;
 
 static int print_check(const Config *config)
 {
-    g_auto(GStrv) without_effect = config_without_effect(config);
-    for (char **line = without_effect; *line != NULL; line++)
-        printf("%s\n", *line);
     printf("%s: OK\n", config->path);
     return EXIT_OK;
 }
@@ -33,22 +31,31 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
 {
     (void)what;
     Daemon *daemon = argument;
-    if (daemon->draining) {
+    if (crew_is_draining(daemon->crew)) {
         log_warning("%s again: ending at once", g_strsignal((gint)number));
         daemon->cut_short = true;
         crew_stop(daemon->crew);
         return;
     }
     log_info("%s: draining", g_strsignal((gint)number));
-    daemon->draining = true;
     sd_notify(0, "STOPPING=1\nSTATUS=Draining");
     crew_drain(daemon->crew);
 }
 
-static void add_signal(Daemon *daemon, struct event *event, int number)
+static void on_hangup(evutil_socket_t number, short what, void *argument)
+{
+    (void)number;
+    (void)what;
+    Daemon *daemon = argument;
+    if (!crew_is_draining(daemon->crew))
+        control_reload(&daemon->control, NULL);
+}
+
+static void add_signal(Daemon *daemon, struct event *event, int number,
+                       event_callback_fn on_arrival)
 {
     struct event_base *base = crew_loop(daemon->crew)->base;
-    check(evsignal_assign(event, base, number, on_signal, daemon) == 0);
+    check(evsignal_assign(event, base, number, on_arrival, daemon) == 0);
     check(evsignal_add(event, NULL) == 0);
 }
 
@@ -92,13 +99,16 @@ static void log_summary(const Crew *crew)
 
 static int run(Daemon *daemon)
 {
-    add_signal(daemon, &daemon->sigterm, SIGTERM);
-    add_signal(daemon, &daemon->sigint, SIGINT);
+    add_signal(daemon, &daemon->sigterm, SIGTERM, on_signal);
+    add_signal(daemon, &daemon->sigint, SIGINT, on_signal);
+    add_signal(daemon, &daemon->sighup, SIGHUP, on_hangup);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
     sd_notify(0, "READY=1\nSTATUS=Batching");
     crew_run(daemon->crew);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
+    event_del(&daemon->sighup);
+    signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN); /* the status is decided */
     signal(SIGINT, SIG_IGN);
     log_summary(daemon->crew);
@@ -126,22 +136,21 @@ static void raise_descriptor_limit(const Config *config)
                     (unsigned long long)limit.rlim_cur);
 }
 
-static int serve(const Config *config)
+static int serve(Config *config)
 {
     stderr_log_install();
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit(config);
-    g_auto(GStrv) without_effect = config_without_effect(config);
-    for (char **line = without_effect; *line != NULL; line++)
-        log_warning("%s", *line);
     g_autoptr(GError) error = NULL;
     Daemon daemon = {.crew = crew_new(config, &error)};
     if (daemon.crew == NULL) {
         log_error("%s", error->message);
         return EXIT_FAILED;
     }
+    control_init(&daemon.control, daemon.crew);
     int status = run(&daemon);
+    control_clear(&daemon.control);
     crew_free(daemon.crew);
     return status;
 }
@@ -155,7 +164,7 @@ static int load_and_run(const Options *options)
         return EXIT_INVALID;
     }
     int status = options->check ? print_check(config) : serve(config);
-    config_free(config);
+    config_unref(config);
     return status;
 }
 

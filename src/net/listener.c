@@ -180,6 +180,12 @@ void listener_free(Listener *listener)
     g_free(listener);
 }
 
+void listener_set_mode(const Listener *listener, mode_t socket_mode)
+{
+    if (listener->unix_path != NULL && chmod(listener->unix_path, socket_mode) < 0)
+        log_error("cannot change the mode of unix:%s: %s", listener->unix_path, g_strerror(errno));
+}
+
 void listener_format(const Listener *listener, char text[ADDRESS_TEXT_SIZE])
 {
     struct sockaddr_storage sockaddr;

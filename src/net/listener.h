@@ -16,5 +16,8 @@ Listener *listener_new(Loop *loop, const Address *address, mode_t socket_mode,
                        ListenerAccept on_accept, void *data, GError **error);
 void listener_free(Listener *listener); /* closes it; removes the unix socket it made */
 
+/* A unix socket that it made gets another mode. */
+void listener_set_mode(const Listener *listener, mode_t socket_mode);
+
 /* The address in force: the port that the kernel chose where 0 was asked for. */
 void listener_format(const Listener *listener, char text[ADDRESS_TEXT_SIZE]);

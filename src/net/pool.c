@@ -78,6 +78,7 @@ void pool_clear(Pool *pool)
 {
     pool_close(pool, "closed");
     release_slots(pool);
+    loop_cancel(&pool->release);
     LIST_EACH_SAFE (&pool->servers, link)
         server_free(LIST_OWNER(link, Server, pool_link));
     loop_timer_clear(&pool->connecting_pause);
@@ -92,6 +93,21 @@ void pool_start(Pool *pool, const ServerList *servers)
     if (!servers->complete)
         loop_timer_set(&pool->resolving, loop_now(pool->loop) + pool->params.connect_timeout);
     pool_set_servers(pool, servers);
+}
+
+void pool_set_params(Pool *pool, const PoolParams *params)
+{
+    bool asks = pool->params.asks;
+    if (params->connections != pool->params.connections)
+        pace_init(&pool->pace, params->connections);
+    pool->params = *params;
+    pool->params.asks = asks;
+}
+
+void pool_set_paused(Pool *pool, bool paused)
+{
+    pool->paused = paused;
+    loop_defer(pool->loop, pool->dispatch);
 }
 
 static void set_name(Server *server, const char *name)
@@ -347,11 +363,15 @@ static void drain_servers(Pool *pool, nsec_t now)
 
 void pool_dispatch(Pool *pool, nsec_t now)
 {
-    dispatch_batches(pool, now);
-    dispatch_through(pool, now);
+    if (pool->paused) {
+        batcher_set_blocked(pool->batcher, true);
+    } else {
+        dispatch_batches(pool, now);
+        dispatch_through(pool, now);
+    }
     if (pool->n_draining > 0)
         drain_servers(pool, now);
-    if (!has_hope(pool))
+    if (!pool->paused && !has_hope(pool))
         fail_waiting(pool, now);
 }
 

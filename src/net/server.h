@@ -39,7 +39,6 @@ struct Server {
     LoopTimer retry;            /* of the question whether it batches */
     GHashTable *unknown_native; /* MethodPolicy -> nsec_t, until when it is passed through */
     GHashTable *misshapen;      /* of MethodPolicy: said so, and not answered rightly since */
-    uint64_t failures[SERVER_FAILURES];
     LogLimit log_limit, up_limit, out_limit, batching_limit;
 };
 
