@@ -71,6 +71,7 @@ class Key:
     least: str
     most: str
     zero: str
+    restart: str
 
     def __str__(self):
         return f"[{self.section}] {self.name}"
@@ -122,24 +123,30 @@ def documented(key, text):
     return None
 
 
-def page_keys():
-    """(section, key) -> the first words about it."""
+def page_items():
+    """(section, key) -> what the page says of it."""
     found = {}
     for title in manual.subsections(manual.INI):
         if section := re.fullmatch(r"\[(\w+)(\.NAME)?\]", title):
             name = section[1] + ("." if section[2] else "")
             for key, text in manual.items(manual.part(manual.INI, title), "Ic").items():
-                found[name, key] = manual.first_words(text)
+                found[name, key] = text
     return found
 
 
 def test_every_key_is_in_the_manual_as_it_is():
-    page = page_keys()
+    page = {key: manual.first_words(text) for key, text in page_items().items()}
     wrong = {str(key): f"{problem}: {page[key.section, key.name]}" for key in keys()
              if (key.section, key.name) in page
              and (problem := documented(key, page[key.section, key.name]))}
     assert wrong == {}
     assert list(page) == [(key.section, key.name) for key in keys()], "the same keys in one order"
+
+
+def test_what_needs_a_restart():
+    page = page_items()
+    said = {key for key, text in page.items() if "Needs a restart." in text.splitlines()}
+    assert said == {(key.section, key.name) for key in keys() if key.restart}
 
 
 SHIPPED_KEY = re.compile(r"(;?)(\w+) = (.*)")

@@ -1,7 +1,7 @@
 /* Prints the table of configuration keys, for the test that compares the manual with it: a line a
  * key, its columns separated by tabs:
  *
- *     section  key  kind  need  default  least  most  zero
+ *     section  key  kind  need  default  least  most  zero  restart
  *
  * Of a choice, `least` is the list of names, separated by blanks. The limits are nanoseconds or
  * bytes where the kind has units. What a key does not have is empty. */
@@ -59,10 +59,10 @@ static void print_rule(const ValueRule *rule)
     for (const ValueChoice *choice = rule->choices; choice && choice->name; choice++)
         printf("%s%s", choice == rule->choices ? "" : " ", choice->name);
     if (rule->max > 0)
-        printf("%" G_GUINT64_FORMAT "\t%" G_GUINT64_FORMAT "\t%s\n", rule->min, rule->max,
+        printf("%" G_GUINT64_FORMAT "\t%" G_GUINT64_FORMAT "\t%s", rule->min, rule->max,
                rule->zero ? "zero" : "");
     else
-        printf("\t\t\n");
+        printf("\t\t");
 }
 
 static void print_section(const ConfigSection *section)
@@ -72,6 +72,7 @@ static void print_section(const ConfigSection *section)
         printf("%s\t%s\t%s\t%s\t%s\t", section->name, key->name, kind_name(key->parse),
                need_name(key->need), key->fallback ? key->fallback : "");
         print_rule(&key->rule);
+        printf("\t%s\n", key->needs_restart ? "restart" : "");
     }
 }
 
