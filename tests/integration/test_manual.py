@@ -53,10 +53,27 @@ def documented_options(page):
     return {name: (short, argument) for name, short, argument in found}
 
 
-def test_the_daemons_options():
-    done = subprocess.run([program("BATCHD"), "--help"], check=True, text=True,
-                          stdout=subprocess.PIPE)
-    assert documented_options(manual.DAEMON) == options_of(done.stdout)
+def help_of(name):
+    return subprocess.run([program(name), "--help"], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+
+
+@pytest.mark.parametrize("name,page", (("BATCHD", manual.DAEMON), ("BATCHCTL", manual.CTL)))
+def test_every_option_is_in_the_manual(name, page):
+    assert documented_options(page) == options_of(help_of(name))
+
+
+def control_commands():
+    """Command -> its arguments, by what thrift-batchctl --help says."""
+    listed = help_of("BATCHCTL").partition("Commands:\n")[2].partition("\n\n")[0]
+    return dict(re.findall(r"^  ([a-z]+) ?(\S.*?)?  ", listed, re.M))
+
+
+def test_every_command_is_in_the_manual():
+    found = re.findall(r"^\.It Cm ([a-z]+) ?(.*)$", manual.part(manual.CTL, "DESCRIPTION"), re.M)
+    documented = {name: re.sub(r"Op Ar (\w+)", r"[\1]", usage).replace("Ar ", "")
+                  for name, usage in found}
+    assert documented == control_commands()
 
 
 # --- configuration keys ---------------------------------------------------------------------------
