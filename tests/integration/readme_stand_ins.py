@@ -37,7 +37,8 @@ def run(command, *_):
     if command == "deb":
         (WORLD / "build-deb").mkdir()
         version = re.search(r"version: '(.*)'", (HOME / "meson.build").read_text())[1]
-        for package in re.findall(r"^Package: (\S+)", (HOME / "debian" / "control").read_text(), re.M):
+        control = (HOME / "debian" / "control").read_text()
+        for package in re.findall(r"^Package: (\S+)", control, re.M):
             (WORLD / "build-deb" / f"{package}_{version}-1_all.deb").touch()
 
 

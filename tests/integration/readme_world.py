@@ -1,5 +1,5 @@
-"""A place in which the README's commands run: a directory that looks like the source, whose /etc and
-/run are its own. What needs the system itself (systemd, packages, users) is replaced by
+"""A place in which the README's commands run: a directory that looks like the source, whose /etc
+and /run are its own. What needs the system itself (systemd, packages, users) is replaced by
 readme_stand_ins.py, which checks that what it is told makes sense."""
 
 import contextlib
@@ -52,7 +52,8 @@ class World:
         for port in PORTS:
             own = self.address(port)
             text = text.replace(f"127.0.0.1:{port}", own)
-            text = re.sub(rf'(["\']127\.0\.0\.1["\'], ){port}\b', rf"\g<1>{own.split(':')[1]}", text)
+            text = re.sub(rf'(["\']127\.0\.0\.1["\'], ){port}\b',
+                          rf"\g<1>{own.split(':')[1]}", text)
         text = text.replace("./run ", "./run.sh ")
         return re.sub(r"(?<=[ /:=\"])/(etc|run)/", rf"{self.directory}/\1/", text)
 

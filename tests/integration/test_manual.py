@@ -26,8 +26,8 @@ def test_the_page_is_sound(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_page_fits_a_terminal(page):
     """As Debian's man shows it, in 80 columns."""
-    done = subprocess.run(["groff", "-man", "-mdoc", "-Tutf8", "-P-c", "-rLL=78n", page], check=True,
-                          text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = subprocess.run(["groff", "-mandoc", "-ww", "-Tutf8", "-P-c", "-rLL=78n", page],
+                          check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     plain = re.sub(r".\b", "", done.stdout)
     assert done.stderr == ""
     assert [line for line in plain.splitlines() if len(line) > 80] == []
@@ -225,4 +225,5 @@ def test_the_example_is_good(path):
 
 def test_every_example_is_installed():
     build = (EXAMPLES / "meson.build").read_text()
-    assert set(re.findall(r"'([\w-]+\.ini)'", build)) == {path.name for path in EXAMPLES.glob("*.ini")}
+    installed = set(re.findall(r"'([\w-]+\.ini)'", build))
+    assert installed == {path.name for path in EXAMPLES.glob("*.ini")}

@@ -111,7 +111,8 @@ $transport = new Thrift\Transport\TFramedTransport($socket);
 if (!$transport->isOpen()) {
     $transport->open();
 }
-$client = new ThriftBatchDemo\DirectoryClient(new Thrift\Protocol\TBinaryProtocol($transport));
+$protocol = new Thrift\Protocol\TBinaryProtocol($transport);
+$client = new ThriftBatchDemo\DirectoryClient($protocol);
 echo $client->echo('from PHP');
 """
 JAVA = """import org.apache.thrift.transport.*;
