@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <systemd/sd-daemon.h>
 
+#include "admin/admin.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "daemon/config.h"
@@ -17,6 +18,7 @@
 typedef struct Daemon {
     Crew *crew;
     Control control;
+    Admin *admin; /* NULL: no admin interface is configured */
     struct event sigterm, sigint, sighup;
     bool cut_short; /* by a second signal */
 } Daemon;
@@ -116,14 +118,15 @@ static int run(Daemon *daemon)
 }
 
 /* Descriptors besides those of clients and upstream connections: log, listeners, connections for
- * what is passed through; and of a worker: two epoll sets, libevent's pipe, timer and mailbox. */
-enum { SPARE_DESCRIPTORS = 64, WORKER_DESCRIPTORS = 6 };
+ * what is passed through; of the admin interfaces, with their connections; and of a worker: two
+ * epoll sets, libevent's pipe, timer and mailbox. */
+enum { SPARE_DESCRIPTORS = 64, ADMIN_DESCRIPTORS = 160, WORKER_DESCRIPTORS = 6 };
 
 /* The soft limit of descriptors is often 1024; the hard one is the administrator's word. */
 static void raise_descriptor_limit(const Config *config)
 {
     const UpstreamConfig *upstream = &config->upstream;
-    rlim_t need = config->client.max_clients + SPARE_DESCRIPTORS +
+    rlim_t need = config->client.max_clients + SPARE_DESCRIPTORS + ADMIN_DESCRIPTORS +
                   config->daemon.workers *
                       (WORKER_DESCRIPTORS + (rlim_t)upstream->servers->len * upstream->connections);
     struct rlimit limit;
@@ -136,22 +139,52 @@ static void raise_descriptor_limit(const Config *config)
                     (unsigned long long)limit.rlim_cur);
 }
 
+static bool open_admin(Daemon *daemon, const Config *config, GError **error)
+{
+    const AdminParams params = {
+        .http = config->admin.http,
+        .fb303 = config->admin.fb303,
+        .socket_mode = config->daemon.socket_mode,
+        .ops = &control_ops,
+        .ops_data = &daemon->control,
+    };
+    if (params.http == NULL && params.fb303 == NULL)
+        return true;
+    daemon->admin = admin_new(&params, error);
+    return daemon->admin != NULL;
+}
+
+static bool set_up(Daemon *daemon, Config *config, GError **error)
+{
+    daemon->crew = crew_new(config, error);
+    if (daemon->crew == NULL)
+        return false;
+    control_init(&daemon->control, daemon->crew);
+    return open_admin(daemon, config, error);
+}
+
+static void clear(Daemon *daemon)
+{
+    admin_free(daemon->admin);
+    if (daemon->crew != NULL)
+        control_clear(&daemon->control);
+    crew_free(daemon->crew);
+}
+
 static int serve(Config *config)
 {
     stderr_log_install();
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
     raise_descriptor_limit(config);
+    Daemon daemon = {0};
     g_autoptr(GError) error = NULL;
-    Daemon daemon = {.crew = crew_new(config, &error)};
-    if (daemon.crew == NULL) {
+    int status = EXIT_FAILED;
+    if (set_up(&daemon, config, &error))
+        status = run(&daemon);
+    else
         log_error("%s", error->message);
-        return EXIT_FAILED;
-    }
-    control_init(&daemon.control, daemon.crew);
-    int status = run(&daemon);
-    control_clear(&daemon.control);
-    crew_free(daemon.crew);
+    clear(&daemon);
     return status;
 }
 

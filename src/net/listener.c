@@ -180,6 +180,12 @@ void listener_free(Listener *listener)
     g_free(listener);
 }
 
+int listener_lend(Listener *listener)
+{
+    event_del(&listener->event);
+    return listener->fd;
+}
+
 void listener_set_mode(const Listener *listener, mode_t socket_mode)
 {
     if (listener->unix_path != NULL && chmod(listener->unix_path, socket_mode) < 0)

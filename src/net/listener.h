@@ -16,6 +16,9 @@ Listener *listener_new(Loop *loop, const Address *address, mode_t socket_mode,
                        ListenerAccept on_accept, void *data, GError **error);
 void listener_free(Listener *listener); /* closes it; removes the unix socket it made */
 
+/* Leaves accepting to somebody else, who gets the socket; it stays the listener's. */
+int listener_lend(Listener *listener);
+
 /* A unix socket that it made gets another mode. */
 void listener_set_mode(const Listener *listener, mode_t socket_mode);
 

@@ -11,6 +11,8 @@ LAYERS = ("base", "wire", "batch", "net", "admin", "daemon")
 # Libraries and the layers that know them. Everything else is the C library or GLib.
 LIBRARIES = {
     r"event2?[/.]": ("net", "admin", "daemon"),
+    r"event2/http": ("admin",),
+    r"json-glib/": ("admin",),
     r"ini\.h": ("daemon",),
     r"systemd/": ("daemon",),
 }
