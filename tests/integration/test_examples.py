@@ -76,9 +76,9 @@ def start(bench, directory):
         text = (EXAMPLES / f"{name}.ini").read_text()
         count = re.search(r"^servers += (.*)", text, re.M)[1].count(",") + 1
         service = Service(bench, count)
+        listen = f"unix:{directory}/clients" if "listen = unix:" in text else "127.0.0.1:0"
         for key, value in {
-                "listen": f"unix:{directory}/clients" if "listen = unix:" in text else "127.0.0.1:0",
-                "servers": ", ".join(server.address for server in service.servers),
+                "listen": listen, "servers": ", ".join(server.address for server in service.servers),
                 "http": "127.0.0.1:0", "fb303": f"unix:{directory}/fb303.sock"}.items():
             text, places = re.subn(rf"^({key} += ).*", rf"\g<1>{value}", text, flags=re.M)
             assert places == 1, key
@@ -174,8 +174,9 @@ def test_mixed_methods(bench, start):
     is sent again."""
     daemon, service = start("mixed-methods")
     holders = occupy(bench, daemon, service, 16, hold)
-    raws = ask_for(bench, daemon, *(wire.call(name, 0, (1, wire.STRING, name.encode()))
-                                    for name in ("searchUsers", "getUser", "searchPlaces", "touch")))
+    raws = ask_for(bench, daemon, *(
+        wire.call(name, 0, (1, wire.STRING, name.encode()))
+        for name in ("searchUsers", "getUser", "searchPlaces", "touch")))
     (exporter,) = ask_for(bench, daemon, wire.call("export", 0, (1, wire.STRING, b"all")))
     assert receive(exporter).value(0) == b"all"
     service.let_go()

@@ -210,10 +210,8 @@ def settings(text):
 
 def test_the_manual_shows_the_example_files():
     shown = [settings(text) for text in manual.displays(manual.part(manual.INI, "EXAMPLES"))]
-    files = {path.name: settings(path.read_text()) for path in EXAMPLES.glob("*.ini")}
-    assert len(shown) == len(files) == 3
-    for name, example in files.items():
-        assert example in shown, f"{name} is not what the manual shows"
+    files = {path.stem: settings(path.read_text()) for path in EXAMPLES.glob("*.ini")}
+    assert shown == [files["php-workers"], files["multi-get"], files["mixed-methods"]]
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.ini")), ids=lambda path: path.stem)

@@ -131,7 +131,8 @@ def test_php_clients(started, snippet):
     script = started.directory / "client.php"
     script.write_text(PHP.replace("GENERATED", str(started.directory))
                       .replace("SNIPPET", started.adapted(snippet)))
-    assert started.run(f"php -d error_reporting=8191 -d display_errors=stderr {script}") == "from PHP"
+    said = started.run(f"php -d error_reporting=8191 -d display_errors=stderr {script}")
+    assert said == "from PHP"
 
 
 @pytest.mark.parametrize("snippet", CLIENTS["python"], ids=way)
