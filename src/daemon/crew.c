@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/acceptor.h"
 #include "daemon/collector.h"
+#include "daemon/config-live.h"
 #include "daemon/worker.h"
 
 /* The thread of a worker other than the first. */
@@ -186,6 +187,16 @@ static void get_max(const Config *config, uint64_t ret[BOUNDS])
     ret[BOUND_BYTES] = config->upstream.max_pending_bytes;
 }
 
+static void log_config(const Config *before, const Config *config)
+{
+    g_autofree char *changes = config_describe_changes(before, config);
+    if (config_is_live(config))
+        log_info("until the next reload: %s", changes);
+    else
+        log_info("reloaded %s: %s", config->path,
+                 changes[0] != '\0' ? changes : "nothing has changed");
+}
+
 /* On the main thread. */
 static void take_config(void *data, int value)
 {
@@ -202,6 +213,7 @@ static void take_config(void *data, int value)
     ask_all(crew, read_config_letter, 0);
     resolver_set_names(crew->resolver, crew->config->upstream.servers,
                        crew->config->upstream.resolve_interval);
+    log_config(before, crew->config);
     config_unref(before);
 }
 

@@ -61,6 +61,17 @@ static void add_signal(Daemon *daemon, struct event *event, int number,
     check(evsignal_add(event, NULL) == 0);
 }
 
+/* What comes before they can be obeyed waits. */
+static void mask_signals(int how)
+{
+    sigset_t obeyed;
+    sigemptyset(&obeyed);
+    sigaddset(&obeyed, SIGTERM);
+    sigaddset(&obeyed, SIGINT);
+    sigaddset(&obeyed, SIGHUP);
+    check(pthread_sigmask(how, &obeyed, NULL) == 0);
+}
+
 static uint64_t n_ended(const Counters *counters)
 {
     uint64_t ended = 0;
@@ -104,6 +115,7 @@ static int run(Daemon *daemon)
     add_signal(daemon, &daemon->sigterm, SIGTERM, on_signal);
     add_signal(daemon, &daemon->sigint, SIGINT, on_signal);
     add_signal(daemon, &daemon->sighup, SIGHUP, on_hangup);
+    mask_signals(SIG_UNBLOCK);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
     sd_notify(0, "READY=1\nSTATUS=Batching");
     crew_run(daemon->crew);
@@ -176,6 +188,7 @@ static int serve(Config *config)
     stderr_log_install();
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
+    mask_signals(SIG_BLOCK);
     raise_descriptor_limit(config);
     Daemon daemon = {0};
     g_autoptr(GError) error = NULL;

@@ -232,6 +232,9 @@ def ini(upstreams, sections):
                      for section, keys in settings.items())
 
 
+RELOADED = r"(is not reloaded:|reloaded)(?= )"
+
+
 class Daemon(Process):
     def __init__(self, config, listeners=1, environment=None):
         self.config = config
@@ -246,9 +249,25 @@ class Daemon(Process):
     def address(self):
         return self.addresses[0]
 
+    def reload(self, *upstreams, **sections):
+        """Gives it another configuration, with the same defaults as the first; true where it was
+        taken."""
+        self.config.write_text(ini([getattr(upstream, "address", upstream)
+                                    for upstream in upstreams], sections))
+        return self.reload_file()
+
+    def reload_file(self):
+        before = len(self.log.matching(RELOADED))
+        self.signal(signal.SIGHUP)
+        return self.log.wait_for(RELOADED, before + 1)[-1][1] == "reloaded"
+
+    def ending(self):
+        """Whether it was told to drain: a second signal would cut its end short."""
+        return signal.SIGTERM in self.signals or signal.SIGINT in self.signals
+
     def end(self):
         """Drains the daemon and checks how it ended."""
-        if self.running() and not self.signals:  # a second one would cut its end short
+        if self.running() and not self.ending():
             self.signal(signal.SIGTERM)
         status = self.wait(60)
         log = self.log.text()
