@@ -77,6 +77,7 @@ def usermod(*arguments):
 
 
 def meson(verb, *arguments):
+    os.environ["PATH"] = os.environ["PATH"].removeprefix(f"{WORLD}/bin:")
     if verb == "setup":
         os.execvp("/usr/bin/meson", ("meson", "setup", arguments[0], str(HOME), *arguments[1:]))
     require(verb == "install", "an unknown verb")
