@@ -63,6 +63,16 @@ def test_every_option_is_in_the_manual(name, page):
     assert documented_options(page) == options_of(help_of(name))
 
 
+def test_signals_and_exit_statuses_are_in_the_manual():
+    text = help_of("BATCHD")
+    signals = re.findall(r"^  ([A-Z][A-Z, ]*?)(?: again)?  ", text.partition("Signals:")[2], re.M)
+    documented = manual.items(manual.part(manual.DAEMON, "SIGNALS"), "Dv")
+    assert {f"SIG{name}" for names in signals for name in names.split(", ")} == \
+        set(documented) - {"SIGPIPE"}
+    statuses = re.findall(r"^  (\d)  ", text.partition("Exit status:")[2], re.M)
+    assert statuses == re.findall(r"^\.It (\d)$", manual.part(manual.DAEMON, "EXIT STATUS"), re.M)
+
+
 def control_commands():
     """Command -> its arguments, by what thrift-batchctl --help says."""
     listed = help_of("BATCHCTL").partition("Commands:\n")[2].partition("\n\n")[0]

@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import urllib.error
 import urllib.request
 
 import manual
@@ -32,6 +33,14 @@ def fetch(address, path):
 
 def quoted(text):
     return set(re.findall(r"^\.Ql (\S+)", text, re.M))
+
+
+def test_every_path_is_in_the_manual(places):
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        fetch(places[0], "/elsewhere")
+    listed = re.findall(r"^  (/\S*)$", refused.value.read().decode(), re.M)
+    documented = manual.items(manual.part(manual.DAEMON, "HTTP"), "Pa")
+    assert sorted(documented) == sorted(listed)
 
 
 # --- metrics --------------------------------------------------------------------------------------
