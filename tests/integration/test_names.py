@@ -376,9 +376,20 @@ def test_a_reload_keeps_servers_until_the_new_name_is_known(bench, names, start)
     assert not after.received
     names.say("127.0.0.2", name="new.test")
     daemon.log.wait_for("127.0.0.2:%d has joined" % after.port)
-    daemon.log.wait_for("127.0.0.1:%d is drained" % before.port)
+    daemon.log.wait_for("127.0.0.1:%d is drained: " % before.port)
     served(raw)
     assert len(after.calls()) == 1
+
+
+def test_a_reload_to_a_name_that_nobody_knows(bench, names, start):
+    names.say("127.0.0.1")
+    names.say("fail", name="misspelt.test")
+    upstream = Scripted(bench)
+    daemon = start(upstream.port)
+    served(bench.connect(daemon))
+    assert daemon.reload(f"misspelt.test:{upstream.port}", upstream=QUICK)
+    daemon.log.wait_for("misspelt.test.*tried again with backoff")
+    served(bench.connect(daemon))
 
 
 def test_a_reload_to_the_first_name(bench, names):
@@ -388,6 +399,6 @@ def test_a_reload_to_the_first_name(bench, names):
     daemon = bench.daemon(before.address, environment=names.environment)
     served(bench.connect(daemon))
     assert daemon.reload(f"{NAME}:{after.port}", upstream=QUICK)
-    daemon.log.wait_for("127.0.0.1:%d is drained" % before.port)
+    daemon.log.wait_for("127.0.0.1:%d is drained: " % before.port)
     served(bench.connect(daemon))
     assert len(after.calls()) == 1
