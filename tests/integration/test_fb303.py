@@ -13,7 +13,7 @@ from admin import NOBODY, admin, as_user, at_socket, changes, daemon_with_fb303,
 from clients import PROTOCOLS, TRANSPORTS, Thrift
 from fb303 import FacebookService
 from fb303.ttypes import fb_status
-from harness import Raw, crowd, eventually, program
+from harness import Raw, crowd, eventually, program, refused_address
 from scripted import Holding, Scripted
 from talk import call_all, framed, introduce, receive, send, served
 from thrift.Thrift import TApplicationException
@@ -109,13 +109,14 @@ def test_counters_are_what_was_sent(bench, batchd):
 
 
 def test_status_without_a_server(bench, directory):
-    upstream = Scripted(bench)
-    daemon = daemon_with_fb303(bench, upstream, at=at_socket(directory))
-    daemon.log.wait_for(r"server \S+ is up")
-    with admin(daemon) as client, upstream.refusing():
-        eventually(lambda: client.getStatus() == fb_status.WARNING)
-        assert client.getStatusDetails().startswith("no server is up: ")
-        assert client.getCounter(f"server_up.{upstream.address}") == 0
+    place, address = refused_address()
+    with place:
+        daemon = daemon_with_fb303(bench, address, at=at_socket(directory))
+        daemon.log.wait_for(r"server \S+ is out")
+        with admin(daemon) as client:
+            assert client.getStatus() == fb_status.WARNING
+            assert client.getStatusDetails() == "no server is up: 0 clients, 0 of 1 server up"
+            assert client.getCounter(f"server_up.{address}") == 0
 
 
 def test_status_while_it_drains(bench, directory):
