@@ -2,14 +2,14 @@
 
 import contextlib
 import random
-import subprocess
-import sys
+import socket
 import threading
+from pathlib import Path
 
 import faults
 import pytest
 import wire
-from harness import WITH_PARENT, crowd, eventually, refused_address
+from harness import connect, crowd, eventually, refused_address
 from scrape import ANY_PORT, Http, promtool
 from scripted import Holding, Scripted, honest, is_batch, without_batches
 from talk import introduce, receive, send, served
@@ -255,41 +255,77 @@ def test_server_batching(bench):
 
 # --- what it costs the calls ----------------------------------------------------------------------
 
-SCRAPER = """
-import http.client, sys
-connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
-print("begins", flush=True)
-while True:
-    for path in ("/metrics", "/stats.json", "/"):
-        connection.request("GET", path)
-        connection.getresponse().read()
-"""
-
-
 @contextlib.contextmanager
 def scraping(http):
-    """Somebody asks for everything in a loop."""
-    port = http.address.rsplit(":", 1)[1]
-    with subprocess.Popen([*WITH_PARENT, sys.executable, "-c", SCRAPER, port],
-                          stdout=subprocess.PIPE) as scraper:
-        scraper.stdout.readline()
+    """Somebody asks for everything all the time: requests are pipelined, so that the next one is
+    always there already. Gives the number of bytes that have come, in a list."""
+    request = b"".join(b"GET %s HTTP/1.1\r\n\r\n" % path
+                       for path in (b"/metrics", b"/stats.json", b"/"))
+    came = [0]
+
+    def ask(sock):
+        with contextlib.suppress(OSError):
+            while True:
+                sock.sendall(request)
+
+    def read(sock):
+        with contextlib.suppress(OSError):
+            while data := sock.recv(1 << 20):
+                came[0] += len(data)
+
+    with connect(http.address) as sock:
+        threads = [threading.Thread(target=run, args=(sock,)) for run in (ask, read)]
+        for thread in threads:
+            thread.start()
         try:
-            yield
-            assert scraper.poll() is None
+            yield came
         finally:
-            scraper.kill()
+            sock.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
+def with_much_to_show(bench, upstream):
+    daemon = bench.daemon(upstream, admin=ADMIN)
+    raw = bench.connect(daemon)
+    for number in range(99):
+        send(raw, wire.call("method%d" % number, 0))
+        receive(raw)
+    return daemon
+
+
+def cpu_of_threads(daemon):
+    """Nanoseconds that each has run, by the thread's name."""
+    return {(task / "comm").read_text().strip(): int((task / "schedstat").read_text().split()[0])
+            for task in Path(f"/proc/{daemon.pid}/task").iterdir()}
+
+
+def test_scraping_is_no_work_for_those_who_serve_calls(bench, upstream, figure):
+    daemon = with_much_to_show(bench, upstream)
+    http = Http(daemon)
+    before = cpu_of_threads(daemon)
+    for _ in range(100):
+        for path in ("/metrics", "/stats.json", "/"):
+            http.text(path)
+    spent = {name: time - before[name] for name, time in cpu_of_threads(daemon).items()}
+    admin = spent.pop("admin")
+    text = "of 100 scrapes: admin thread %.1f ms, others %.1f ms" % (
+        admin / 1e6, sum(spent.values()) / 1e6)
+    figure(text)
+    assert sum(spent.values()) < admin / 10, text
 
 
 def test_scraping_delays_no_call(bench, upstream, figure):
     """A lone client's calls, in rounds with and without; other programs disturb both, so the best
     rounds count."""
-    daemon = bench.daemon(upstream, admin=ADMIN)
+    daemon = with_much_to_show(bench, upstream)
     http = Http(daemon)
     crowd(daemon, 1, 200)  # warm, and the method known to answer
     alone, beside = [], []
     for _ in range(6):
         alone.append(crowd(daemon, 1, 1000)["p50_us"])
-        with scraping(http):
+        with scraping(http) as came:
+            eventually(lambda: came[0])
             beside.append(crowd(daemon, 1, 1000)["p50_us"])
     text = f"p50 {min(alone)} us, while it is scraped {min(beside)} us"
     figure(text)
