@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "admin/fb303-server.h"
 #include "admin/http-server.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -10,7 +11,8 @@
 struct Admin {
     Loop *loop;
     Mailbox mailbox;
-    AdminHttp *http; /* NULL: off */
+    AdminHttp *http;   /* NULL: off */
+    AdminFb303 *fb303; /* NULL: off */
     pthread_t thread;
     bool is_running;
 };
@@ -55,6 +57,11 @@ static bool open_interfaces(Admin *admin, const AdminParams *params, GError **er
         if (admin->http == NULL)
             return false;
     }
+    if (params->fb303 != NULL) {
+        admin->fb303 = admin_fb303_new(admin->loop, &admin->mailbox, params, error);
+        if (admin->fb303 == NULL)
+            return false;
+    }
     return true;
 }
 
@@ -85,6 +92,7 @@ void admin_free(Admin *admin)
         check(pthread_join(admin->thread, NULL) == 0);
     }
     admin_http_free(admin->http);
+    admin_fb303_free(admin->fb303);
     mailbox_clear(&admin->mailbox);
     loop_free(admin->loop);
     g_free(admin);

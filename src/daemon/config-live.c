@@ -40,7 +40,7 @@ Config *config_with(const Config *config, const char *section, const char *key, 
         return NULL;
 
     IniFile *file = ini_file_copy(config->file);
-    ini_file_set(file, section, key, value);
+    ini_file_set(file, section, key, value, 0);
     return config_from_file(config->path, file, error);
 }
 
@@ -53,7 +53,7 @@ static bool differs(const Config *a, const Config *b, const char *section, const
 static void keep_key(IniFile *file, const Config *running, const char *section, const char *key)
 {
     const IniKey *given = ini_section_find(ini_file_find(running->file, section), key);
-    ini_file_set(file, section, key, given ? given->value : NULL);
+    ini_file_set(file, section, key, given ? given->value : NULL, given ? given->line : 0);
 }
 
 Config *config_keep_running(const Config *config, const Config *running, GPtrArray *changed,
@@ -74,51 +74,73 @@ Config *config_keep_running(const Config *config, const Config *running, GPtrArr
     return config_from_file(config->path, file, error);
 }
 
-static void add_changes(GPtrArray *changes, const Config *before, const Config *after,
-                        const char *name, const ConfigSection *known)
-{
-    for (size_t i = 0; i < known->n_keys; i++)
-        if (differs(before, after, name, &known->keys[i]))
-            g_ptr_array_add(changes, g_strdup_printf("[%s] %s", name, known->keys[i].name));
-}
-
 static bool is_method(const char *section)
 {
     return g_str_has_prefix(section, CONFIG_METHOD_PREFIX);
 }
 
-/* Of the methods that `one` names; what both name is only looked at where `with_keys`. */
-static void add_method_changes(GPtrArray *changes, const Config *one, const Config *other,
-                               bool with_keys)
+static void describe_keys(GString *text, const Config *before, const Config *after,
+                          const char *name, const ConfigSection *known)
 {
-    for (guint i = 0; i < one->file->sections->len; i++) {
-        const IniSection *section = g_ptr_array_index(one->file->sections, i);
-        if (!is_method(section->name))
+    for (size_t i = 0; i < known->n_keys; i++) {
+        const ConfigKey *key = &known->keys[i];
+        const char *value = value_of(ini_file_find(after->file, name), key);
+        if (!differs(before, after, name, key))
             continue;
-        if (!ini_file_find(other->file, section->name))
-            g_ptr_array_add(changes, g_strdup_printf("[%s]", section->name));
-        else if (with_keys)
-            add_changes(changes, one, other, section->name, &config_method_section);
+        g_string_append_printf(text, "%s[%s] %s", text->len > 0 ? "; " : "", name, key->name);
+        g_string_append_printf(text, value ? " = %s" : " is not set", value);
     }
 }
 
-GPtrArray *config_changes(const Config *before, const Config *after)
+/* The sections of methods that `one` has and the other has not. */
+static void describe_lacking(GString *text, const Config *one, const Config *other,
+                             const char *what)
 {
-    GPtrArray *changes = g_ptr_array_new_with_free_func(g_free);
+    for (guint i = 0; i < one->file->sections->len; i++) {
+        const IniSection *section = g_ptr_array_index(one->file->sections, i);
+        if (is_method(section->name) && !ini_file_find(other->file, section->name))
+            g_string_append_printf(text, "%s[%s] %s", text->len > 0 ? "; " : "", section->name,
+                                   what);
+    }
+}
+
+static void describe_methods(GString *text, const Config *before, const Config *after)
+{
+    for (guint i = 0; i < after->file->sections->len; i++) {
+        const IniSection *section = g_ptr_array_index(after->file->sections, i);
+        if (is_method(section->name) && ini_file_find(before->file, section->name))
+            describe_keys(text, before, after, section->name, &config_method_section);
+    }
+    describe_lacking(text, after, before, "is new");
+    describe_lacking(text, before, after, "is gone");
+}
+
+char *config_describe_changes(const Config *before, const Config *after)
+{
+    GString *text = g_string_new(NULL);
 
     for (size_t i = 0; i < CONFIG_N_SECTIONS; i++)
-        add_changes(changes, before, after, config_sections[i].name, &config_sections[i]);
-    add_method_changes(changes, before, after, true);
-    add_method_changes(changes, after, before, false);
-    return changes;
+        describe_keys(text, before, after, config_sections[i].name, &config_sections[i]);
+    describe_methods(text, before, after);
+    return g_string_free(text, FALSE);
+}
+
+bool config_is_live(const Config *config)
+{
+    for (guint i = 0; i < config->file->sections->len; i++) {
+        const IniSection *section = g_ptr_array_index(config->file->sections, i);
+        for (guint j = 0; j < section->keys->len; j++)
+            if (((const IniKey *)g_ptr_array_index(section->keys, j))->line == 0)
+                return true;
+    }
+    return false;
 }
 
 bool config_calls_differ(const Config *a, const Config *b)
 {
-    g_autoptr(GPtrArray) methods = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GString) methods = g_string_new(NULL);
 
-    add_method_changes(methods, a, b, true);
-    add_method_changes(methods, b, a, false);
+    describe_methods(methods, a, b);
     return methods->len > 0 || strcmp(a->batch.method, b->batch.method) != 0 ||
            a->upstream.transport != b->upstream.transport ||
            a->upstream.protocol != b->upstream.protocol || a->client.ordering != b->client.ordering;

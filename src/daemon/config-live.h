@@ -19,9 +19,12 @@ Config *config_keep_running(const Config *config, const Config *running, GPtrArr
  * batch method, the order of calls, the methods' sections. */
 bool config_calls_differ(const Config *a, const Config *b);
 
-/* The keys whose values differ, and sections of methods that only one has: "[batch] window",
- * "[method.echo]"; owned by the caller. */
-GPtrArray *config_changes(const Config *before, const Config *after);
+/* In words, for people: "[batch] window = 1ms", "[method.echo] is gone"; empty where they are
+ * the same. Owned by the caller. */
+char *config_describe_changes(const Config *before, const Config *after);
+
+/* Whether a value has been set live. */
+bool config_is_live(const Config *config);
 
 /* Every key that has a value, in the order of the tables; of SettingStats, owned by the caller. */
 GArray *config_settings(const Config *config);

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/config-live.h"
+#include "daemon/notify.h"
 
 void control_init(Control *control, Crew *crew)
 {
@@ -28,12 +29,8 @@ static Config *load_beside(const Config *running, GPtrArray *need_restart, GErro
     return config;
 }
 
-static void log_reload(const Config *before, const Config *after, const GPtrArray *need_restart)
+static void log_need_restart(const Config *after, const GPtrArray *need_restart)
 {
-    g_autoptr(GPtrArray) changed = config_changes(before, after);
-    g_ptr_array_add(changed, NULL);
-    g_autofree char *text = g_strjoinv(", ", (char **)changed->pdata);
-    log_info("reloaded %s: %s", after->path, text[0] != '\0' ? text : "nothing has changed");
     for (guint i = 0; i < need_restart->len; i++)
         log_warning("%s has changed in %s: it needs a restart, and stays as it is until then",
                     (const char *)g_ptr_array_index(need_restart, i), after->path);
@@ -54,7 +51,7 @@ static bool reload(Control *control, GError **error)
     GError *problem = NULL;
     Config *config = load_beside(running, need_restart, &problem);
     if (config != NULL) {
-        log_reload(running, config, need_restart);
+        log_need_restart(config, need_restart);
         crew_set_config(control->crew, config);
         config_unref(config);
     } else {
@@ -68,7 +65,9 @@ static bool reload(Control *control, GError **error)
 bool control_reload(Control *control, GError **error)
 {
     g_mutex_lock(&control->mutex);
+    notify_reloading();
     bool done = reload(control, error);
+    notify_ready();
     g_mutex_unlock(&control->mutex);
     return done;
 }
@@ -112,8 +111,6 @@ static bool set_option(Control *control, const AdminOption *option, const char *
         g_prefix_error(error, "%s: ", option->name);
         return false;
     }
-    log_info("[%s] %s is %s from now on, until the next reload", option->section, option->name,
-             value);
     crew_set_config(control->crew, config);
     config_unref(config);
     return true;

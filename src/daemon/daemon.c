@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 
 #include "admin/admin.h"
 #include "base/check.h"
@@ -12,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/crew.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/stderr-log.h"
 
@@ -40,7 +40,6 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
         return;
     }
     log_info("%s: draining", g_strsignal((gint)number));
-    sd_notify(0, "STOPPING=1\nSTATUS=Draining");
     crew_drain(daemon->crew);
 }
 
@@ -59,6 +58,17 @@ static void add_signal(Daemon *daemon, struct event *event, int number,
     struct event_base *base = crew_loop(daemon->crew)->base;
     check(evsignal_assign(event, base, number, on_arrival, daemon) == 0);
     check(evsignal_add(event, NULL) == 0);
+}
+
+/* What comes before they can be obeyed waits. */
+static void mask_signals(int how)
+{
+    sigset_t obeyed;
+    sigemptyset(&obeyed);
+    sigaddset(&obeyed, SIGTERM);
+    sigaddset(&obeyed, SIGINT);
+    sigaddset(&obeyed, SIGHUP);
+    check(pthread_sigmask(how, &obeyed, NULL) == 0);
 }
 
 static uint64_t n_ended(const Counters *counters)
@@ -104,8 +114,8 @@ static int run(Daemon *daemon)
     add_signal(daemon, &daemon->sigterm, SIGTERM, on_signal);
     add_signal(daemon, &daemon->sigint, SIGINT, on_signal);
     add_signal(daemon, &daemon->sighup, SIGHUP, on_hangup);
+    mask_signals(SIG_UNBLOCK);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
-    sd_notify(0, "READY=1\nSTATUS=Batching");
     crew_run(daemon->crew);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
@@ -176,9 +186,11 @@ static int serve(Config *config)
     stderr_log_install();
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
+    mask_signals(SIG_BLOCK);
     raise_descriptor_limit(config);
     Daemon daemon = {0};
     g_autoptr(GError) error = NULL;
+    notify_status("Starting");
     int status = EXIT_FAILED;
     if (set_up(&daemon, config, &error))
         status = run(&daemon);

@@ -124,7 +124,8 @@ IniFile *ini_file_copy(const IniFile *file)
     return copy;
 }
 
-void ini_file_set(IniFile *file, const char *section, const char *key, const char *value)
+void ini_file_set(IniFile *file, const char *section, const char *key, const char *value,
+                  unsigned line)
 {
     IniSection *own = find_section(file, section);
 
@@ -136,7 +137,7 @@ void ini_file_set(IniFile *file, const char *section, const char *key, const cha
             g_ptr_array_remove_index(own->keys, i--);
     }
     if (value)
-        add_new_key(own, 0, key, value);
+        add_new_key(own, line, key, value);
 }
 
 /* `text` is the line from its '['. The keys behind a section's second beginning count as the

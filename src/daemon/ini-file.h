@@ -7,7 +7,7 @@
 #include "daemon/config-report.h"
 
 typedef struct IniKey {
-    unsigned line; /* 0: set by ini_file_set() */
+    unsigned line; /* 0: it is on none */
     char *name;
     char *value; /* without comment and surrounding blanks; "" where there is none */
 } IniKey;
@@ -34,5 +34,6 @@ const IniSection *ini_file_find(const IniFile *file, const char *section);
 const IniKey *ini_section_find(const IniSection *section,
                                const char *key); /* section may be NULL */
 
-/* Gives the key a value on no line of the file, or takes the key away where `value` is NULL. */
-void ini_file_set(IniFile *file, const char *section, const char *key, const char *value);
+/* Gives the key a value, as on `line` (0: on none), or takes the key away where `value` is NULL. */
+void ini_file_set(IniFile *file, const char *section, const char *key, const char *value,
+                  unsigned line);

@@ -204,6 +204,12 @@ static bool has_room(const Pool *pool, const Server *server, const Batch *batch,
     return false;
 }
 
+/* Whether the batch waits for the server's answer to the question whether it batches. */
+static bool is_asking(const Server *server, const Batch *batch)
+{
+    return batch_kind(batch) == BATCH_KIND_ENVELOPE && server->batching == SERVER_BATCHING_UNKNOWN;
+}
+
 /* Where a batch is to go at once: the server that is up with the fewest calls in flight, among
  * those with an idle slot and those that cannot batch it. NULL: nowhere yet; `until` is set where
  * that is because slots are left idle. */
@@ -212,9 +218,7 @@ static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now, nsec
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        bool asking =
-            batch_kind(batch) == BATCH_KIND_ENVELOPE && server->batching == SERVER_BATCHING_UNKNOWN;
-        if (!server_is_up(server) || asking)
+        if (!server_is_up(server) || is_asking(server, batch))
             continue;
         if (!server_batches(server, batch, now) || (!list_empty(&server->idle[SLOT_KIND_BATCH]) &&
                                                     has_room(pool, server, batch, now, until)))
@@ -231,7 +235,8 @@ static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now,
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
         bool fit = kind == SLOT_KIND_THROUGH ||
-                   (server->n_connecting[kind] == 0 && has_room(pool, server, batch, now, until));
+                   (server->n_connecting[kind] == 0 && !is_asking(server, batch) &&
+                    has_room(pool, server, batch, now, until));
         if (server_is_up(server) && fit && server_may_open_slot(server, kind))
             best = preferred(batch, best, server);
     }

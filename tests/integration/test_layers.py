@@ -17,7 +17,7 @@ LIBRARIES = {
     r"systemd/": ("daemon",),
 }
 # Files that may include thrift c_glib's headers or code that the Thrift compiler generated.
-THRIFT_FILES = ()
+THRIFT_FILES = ("admin/c-glib.h",)
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 
