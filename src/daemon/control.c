@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "daemon/config-live.h"
+#include "daemon/notify.h"
 
 void control_init(Control *control, Crew *crew)
 {
@@ -64,7 +65,9 @@ static bool reload(Control *control, GError **error)
 bool control_reload(Control *control, GError **error)
 {
     g_mutex_lock(&control->mutex);
+    notify_reloading();
     bool done = reload(control, error);
+    notify_ready();
     g_mutex_unlock(&control->mutex);
     return done;
 }

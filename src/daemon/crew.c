@@ -9,6 +9,9 @@
 #include "daemon/acceptor.h"
 #include "daemon/collector.h"
 #include "daemon/config-live.h"
+#include "daemon/notify.h"
+#include "daemon/progress.h"
+#include "daemon/watchdog.h"
 #include "daemon/worker.h"
 
 /* The thread of a worker other than the first. */
@@ -32,9 +35,10 @@ struct Crew {
     Acceptor *acceptor; /* NULL once draining */
     LoopTimer drain;
     guint n_settled;
+    Progress *progress; /* NULL before crew_run() */
+    Watchdog *watchdog; /* NULL where nobody waits for it */
     bool paused;
     bool draining;
-    bool ending; /* the workers have been asked to */
 };
 
 static Worker *worker_at(const Crew *crew, guint i)
@@ -118,17 +122,9 @@ static void on_server_up(void *data)
     post_all(data, read_server_up_letter);
 }
 
-static void end_all(Crew *crew, MailboxRun *how)
-{
-    if (crew->ending)
-        return;
-    crew->ending = true;
-    ask_all(crew, how, 0);
-}
-
 static void on_drain_timeout(void *data)
 {
-    end_all(data, read_give_up_letter);
+    ask_all(data, read_give_up_letter, 0);
 }
 
 static void count_settled(void *data, int value)
@@ -137,7 +133,7 @@ static void count_settled(void *data, int value)
     Crew *crew = data;
     crew->n_settled++;
     if (crew->n_settled == crew->workers->len)
-        end_all(crew, read_end_letter);
+        ask_all(crew, read_end_letter, 0);
 }
 
 /* On the thread of any worker. */
@@ -155,6 +151,8 @@ void crew_drain(Crew *crew)
     ask_all(crew, read_drain_letter, 0);
     g_clear_pointer(&crew->acceptor, acceptor_free);
     nsec_t timeout = crew->config->daemon.drain_timeout;
+    notify_stopping(timeout);
+    progress_drain(crew->progress, loop_now(crew_loop(crew)) + timeout);
     if (timeout == 0)
         on_drain_timeout(crew);
     else
@@ -410,10 +408,50 @@ Loop *crew_loop(Crew *crew)
     return worker_loop(worker_at(crew, 0));
 }
 
+/* NULL where nobody waits for it. */
+static Watchdog *start_watchdog(Crew *crew)
+{
+    nsec_t interval = notify_watchdog_interval();
+    if (interval == 0)
+        return NULL;
+    g_autoptr(GPtrArray) mailboxes = g_ptr_array_new();
+    for (guint i = 0; i < crew->workers->len; i++)
+        g_ptr_array_add(mailboxes, worker_mailbox(worker_at(crew, i)));
+    WatchdogParams params = {
+        .loop = crew_loop(crew),
+        .home = worker_mailbox(worker_at(crew, 0)),
+        .watched = mailboxes,
+        .period = interval / 2,
+        .alive = notify_alive,
+    };
+    return watchdog_new(&params);
+}
+
+static void collect(void *data, StatsRequest *request)
+{
+    crew_collect(data, request);
+}
+
+static Progress *start_progress(Crew *crew)
+{
+    ProgressParams params = {
+        .loop = crew_loop(crew),
+        .mailbox = worker_mailbox(worker_at(crew, 0)),
+        .collect = collect,
+        .data = crew,
+    };
+    return progress_new(&params);
+}
+
 void crew_run(Crew *crew)
 {
+    notify_ready();
+    crew->watchdog = start_watchdog(crew);
+    crew->progress = start_progress(crew);
     worker_run(worker_at(crew, 0));
     join_threads(crew);
+    progress_free(crew->progress);
+    watchdog_free(crew->watchdog);
 }
 
 guint crew_size(const Crew *crew)

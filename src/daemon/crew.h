@@ -31,7 +31,7 @@ void crew_free(Crew *crew);
 /* The main thread's. */
 Loop *crew_loop(Crew *crew);
 
-/* Works until it is drained or stopped. */
+/* Works until it is drained or stopped, and tells the service manager of it. */
 void crew_run(Crew *crew);
 
 /* Stops accepting, finishes the calls that were accepted, at most for drain_timeout, then stops. */

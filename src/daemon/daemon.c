@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 
 #include "admin/admin.h"
 #include "base/check.h"
@@ -12,6 +11,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/crew.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/stderr-log.h"
 
@@ -40,7 +40,6 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
         return;
     }
     log_info("%s: draining", g_strsignal((gint)number));
-    sd_notify(0, "STOPPING=1\nSTATUS=Draining");
     crew_drain(daemon->crew);
 }
 
@@ -117,7 +116,6 @@ static int run(Daemon *daemon)
     add_signal(daemon, &daemon->sighup, SIGHUP, on_hangup);
     mask_signals(SIG_UNBLOCK);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
-    sd_notify(0, "READY=1\nSTATUS=Batching");
     crew_run(daemon->crew);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
@@ -192,6 +190,7 @@ static int serve(Config *config)
     raise_descriptor_limit(config);
     Daemon daemon = {0};
     g_autoptr(GError) error = NULL;
+    notify_status("Starting");
     int status = EXIT_FAILED;
     if (set_up(&daemon, config, &error))
         status = run(&daemon);

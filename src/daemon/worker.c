@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "daemon/config-live.h"
 #include "daemon/engine.h"
+#include "daemon/linger.h"
 
 #define SHUTTING_DOWN "thrift-batchd: shutting down"
 
@@ -22,6 +23,7 @@ struct Worker {
     Engine *engine; /* in use; NULL while the worker is half-built */
     List retired;   /* Engine.link */
     LoopTimer looking_after;
+    Linger linger;
     bool paused;
     bool draining;
     bool settled; /* and said so */
@@ -143,6 +145,14 @@ void worker_take_config(Worker *worker)
     config_unref(before);
 }
 
+static void close_and_stop(void *data)
+{
+    Worker *worker = data;
+    client_set_flush(&worker->clients);
+    client_set_close(&worker->clients);
+    loop_stop(worker->loop);
+}
+
 /* Setting up */
 
 static bool init_parts(Worker *worker, GError **error)
@@ -169,6 +179,7 @@ Worker *worker_new(const WorkerParams *params, GError **error)
     worker->mailbox.wakeup = -1;
     list_init(&worker->retired);
     loop_timer_init(&worker->looking_after, loop, look_after_retired, worker);
+    linger_init(&worker->linger, loop, &worker->clients, close_and_stop, worker);
     if (!init_parts(worker, error)) {
         worker_free(worker);
         return NULL;
@@ -194,6 +205,7 @@ void worker_free(Worker *worker)
         engine_free(LIST_OWNER(link, Engine, link));
     engine_free(worker->engine);
     loop_timer_clear(&worker->looking_after);
+    linger_clear(&worker->linger);
     mailbox_clear(&worker->mailbox);
     loop_free(worker->loop);
     config_unref(worker->config);
@@ -299,8 +311,6 @@ void worker_set_paused(Worker *worker, bool paused)
 void worker_drain(Worker *worker)
 {
     check(!worker->draining);
-    if (worker->counters.pending_calls > 0)
-        log_info("draining: %u calls are pending", worker->counters.pending_calls);
     worker->draining = true;
     if (worker->paused)
         worker_set_paused(worker, false);
@@ -310,9 +320,7 @@ void worker_drain(Worker *worker)
 
 void worker_end(Worker *worker)
 {
-    client_set_flush(&worker->clients);
-    client_set_close(&worker->clients);
-    loop_stop(worker->loop);
+    linger_begin(&worker->linger);
 }
 
 void worker_give_up(Worker *worker)
@@ -322,5 +330,6 @@ void worker_give_up(Worker *worker)
         log_warning("drain_timeout has passed: %u calls get an error",
                     worker->counters.pending_calls);
     close_engines(worker);
-    worker_end(worker);
+    linger_clear(&worker->linger);
+    close_and_stop(worker);
 }

@@ -83,8 +83,9 @@ void worker_server_up(Worker *worker);
 /* Finishes the calls that were accepted; later ones are told so until worker_end(). */
 void worker_drain(Worker *worker);
 
-/* Closes the clients and stops the loop. */
+/* Draining, all has been answered: closes the clients once they are quiet (linger.h), and stops the
+ * loop. */
 void worker_end(Worker *worker);
 
-/* The same before all has been answered: the calls that are pending get an error. */
+/* Does so at once, whatever has been answered: the calls that are pending get an error. */
 void worker_give_up(Worker *worker);

@@ -49,6 +49,7 @@ struct ClientSet {
     _Atomic uint64_t n_gone; /* of them, as far as others know: see client_set_publish() */
     bool at_bound;           /* of pending calls or bytes: somebody has been paused for it */
     bool draining;           /* calls are answered 'shutting down' */
+    nsec_t refused_at;       /* when the latest of them came */
 };
 
 /* The set is zero-initialised by this; it must not move afterwards. `bounds` are those of all

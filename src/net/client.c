@@ -279,6 +279,15 @@ static void submit(Client *client, const Message *message)
     }
 }
 
+static void refuse_while_draining(Client *client, const Message *message)
+{
+    ClientSet *set = client->set;
+    set->refused_at = loop_now(set->loop);
+    count_refused(client, message);
+    if (message->type == MESSAGE_CALL && client->state != CLIENT_STATE_LEAVING)
+        refuse(client, message, EXCEPTION_INTERNAL_ERROR, "thrift-batchd: shutting down");
+}
+
 static void take_message(Client *client, const Message *message)
 {
     ClientSet *set = client->set;
@@ -293,9 +302,7 @@ static void take_message(Client *client, const Message *message)
     } else if (!set->draining) {
         submit(client, message);
     } else {
-        count_refused(client, message);
-        if (message->type == MESSAGE_CALL && client->state != CLIENT_STATE_LEAVING)
-            refuse(client, message, EXCEPTION_INTERNAL_ERROR, "thrift-batchd: shutting down");
+        refuse_while_draining(client, message);
     }
 }
 

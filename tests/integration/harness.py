@@ -6,6 +6,7 @@ report.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -22,7 +23,7 @@ from pathlib import Path
 import wire
 
 PROGRAMS = ("BATCHD", "BATCH_DEMO", "CROWD", "BENCH_LOAD", "BENCH_UPSTREAM", "BENCH_FLOOR",
-            "RESOLVER_SHIM")
+            "RESOLVER_SHIM", "CONFIG_TABLE")
 DIRECTORIES = ("GEN_PY", "IDL_DIR")
 CONF = Path(__file__).resolve().parents[2] / "conf" / "thrift-batchd.ini"
 
@@ -235,12 +236,25 @@ def ini(upstreams, sections):
 RELOADED = r"(is not reloaded:|reloaded)(?= )"
 
 
+def passing(descriptors):
+    """What starts a program with these descriptors as systemd passes sockets: sd_listen_fds(3)."""
+    moves = " ".join(f"{number}<&{fd} {fd}<&-" for number, fd in enumerate(descriptors, 3))
+    script = f'exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(descriptors)} exec "$@"'
+    return ["bash", "-c", script, "bash"] if descriptors else []
+
+
 class Daemon(Process):
-    def __init__(self, config, listeners=1, environment=None):
+    """`passed`: sockets (or other files) that it is given instead of opening those of `listen`."""
+
+    def __init__(self, config, listeners=1, environment=None, passed=()):
         self.config = config
+        # none of them is in the way of another on its way to its place
+        descriptors = [fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, 100) for file in passed]
         super().__init__(
-            [*shlex.split(os.environ.get("BATCHD_WRAPPER", "")), program("BATCHD"),
-             "--config", str(config)], environment)
+            [*passing(descriptors), *shlex.split(os.environ.get("BATCHD_WRAPPER", "")),
+             program("BATCHD"), "--config", str(config)], environment, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
         self.expected_status = 0
         self.addresses = [found[1] for found in
                           self.log.wait_for(r"listening on (\S+)", listeners)] if listeners else []
@@ -303,12 +317,12 @@ class Bench:
                             sections))
         return path
 
-    def daemon(self, *upstreams, listeners=1, environment=None, **sections):
+    def daemon(self, *upstreams, listeners=1, environment=None, passed=(), **sections):
         """A daemon in front of these upstreams (programs or addresses)."""
-        return self.daemon_with(self.config(*upstreams, **sections), listeners, environment)
+        return self.daemon_with(self.config(*upstreams, **sections), listeners, environment, passed)
 
-    def daemon_with(self, config, listeners=1, environment=None):
-        daemon = Daemon(config, listeners, environment)
+    def daemon_with(self, config, listeners=1, environment=None, passed=()):
+        daemon = Daemon(config, listeners, environment, passed)
         self.on_end(daemon.end)
         return daemon
 
