@@ -10,7 +10,6 @@ from pathlib import Path
 
 HOME = Path(os.environ["HOME_OF_SOURCE"])
 WORLD = Path(os.environ["WORLD"])
-SYSTEMD = HOME / "systemd"
 
 
 def require(holds, problem):
@@ -19,15 +18,13 @@ def require(holds, problem):
 
 
 def unit(name):
-    """The source of a unit that a command names."""
+    """The text of the unit that a command names."""
     base, dot, kind = name.rpartition(".")
     if not dot:
         base, kind = name, "service"
-    base = re.sub(r"@.*", "@", base)
-    found = [path for path in (SYSTEMD / f"{base}.{kind}", SYSTEMD / f"{base}.{kind}.in")
-             if path.is_file()]
-    require(found, f"there is no unit {base}.{kind}")
-    return found[0].read_text()
+    path = WORLD / "build" / "systemd" / f"{re.sub('@.*', '@', base)}.{kind}"
+    require(path.is_file(), f"there is no unit {path.name}")
+    return path.read_text()
 
 
 def run(command, *_):
@@ -72,7 +69,7 @@ def journalctl(option, name):
 def usermod(*arguments):
     append, groups, group, _ = arguments
     require((append, groups) == ("--append", "--groups"), "other options")
-    entries = "".join(path.read_text() for path in SYSTEMD.glob("*sysusers*"))
+    entries = "".join(path.read_text() for path in (HOME / "systemd").glob("*sysusers*"))
     require(re.search(rf"^[ug]\s+{group}\b", entries, re.M), f"there is no group {group}")
 
 
