@@ -31,6 +31,8 @@ def run(command, *_):
     listed = subprocess.run([HOME / "run", "help"], check=True, text=True,
                             stdout=subprocess.PIPE).stdout
     require(re.search(rf"^  {re.escape(command)}\b", listed, re.M), "./run does not have it")
+    if command == "demo":
+        subprocess.run([sys.executable, HOME / "demo" / "run-demo.py", "--quick"], check=True)
     if command == "deb":
         (WORLD / "build-deb").mkdir()
         version = re.search(r"version: '(.*)'", (HOME / "meson.build").read_text())[1]
