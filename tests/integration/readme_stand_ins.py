@@ -22,7 +22,7 @@ def unit(name):
     base, dot, kind = name.rpartition(".")
     if not dot:
         base, kind = name, "service"
-    path = WORLD / "build" / "systemd" / f"{re.sub('@.*', '@', base)}.{kind}"
+    path = Path(os.environ["UNITS_DIR"]) / f"{re.sub('@.*', '@', base)}.{kind}"
     require(path.is_file(), f"there is no unit {path.name}")
     return path.read_text()
 
