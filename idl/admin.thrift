@@ -22,6 +22,9 @@ service AdminService extends fb303.FacebookService {
    */
   void reload(),
 
+  /** (*) fb303's shutdown, with an answer. */
+  void drain(),
+
   /** Everything that is known, as JSON: the document that http has at /stats.json. */
   string getStatsJson(),
 }

@@ -234,7 +234,16 @@ static gboolean reinitialize(Fb303FacebookServiceIf *iface, GError **error)
     return TRUE;
 }
 
-static gboolean drain(Fb303FacebookServiceIf *iface, GError **error)
+static gboolean drain(Fb303AdminServiceIf *iface, GError **error)
+{
+    const Fb303Methods *methods = methods_of(iface);
+    if (!may_change(methods, "drain", error))
+        return FALSE;
+    methods->ops->drain(methods->ops_data);
+    return TRUE;
+}
+
+static gboolean shut_down(Fb303FacebookServiceIf *iface, GError **error)
 {
     const Fb303Methods *methods = methods_of(iface);
     (void)error;
@@ -266,10 +275,11 @@ static void fb303_methods_class_init(Fb303MethodsClass *class)
     base->get_cpu_profile = get_cpu_profile;
     base->alive_since = alive_since;
     base->reinitialize = reinitialize;
-    base->shutdown = drain;
+    base->shutdown = shut_down;
     admin->pause = pause_calls;
     admin->resume = resume_calls;
     admin->reload = reload;
+    admin->drain = drain;
     admin->get_stats_json = get_stats_json;
 }
 

@@ -1,11 +1,12 @@
 /*
- * A line chart of the last five minutes: hand-made SVG that stretches with its figure, and beside it
+ * A line chart of the last minutes, up to five: hand-made SVG that stretches with its figure, and beside it
  * the scale as text, which must not stretch. Pointing at it, or the arrow keys, choose a moment
  * whose figures the legend then shows instead of the latest.
  */
 'use strict';
 
-const CHART_HEIGHT = 100; /* of the drawing's own units; its width is CHART_SECONDS */
+const CHART_WIDTH = 300; /* in the drawing's own units */
+const CHART_HEIGHT = 100;
 const JOINED_SECONDS = 5; /* points further apart are not joined by a line */
 
 /* The smallest of 1, 2, 5, 10, 20 ... that is not below the value. */
@@ -29,18 +30,15 @@ class LinearScale {
 /* From a power of ten to another; for latencies, of which the small ones matter too. */
 class LogScale {
   constructor(values) {
-    const known = values.filter((value) => value > 0);
-    const exponent = (value) => Math.log10(value);
-    this.low = known.length ? Math.floor(exponent(Math.min(...known)) + 1e-9) : -6;
-    this.high = known.length ? Math.ceil(exponent(Math.max(...known)) - 1e-9) : -3;
-    if (this.high === this.low) this.high += 1;
+    const exponents = values.map((value) => Math.log10(Math.max(value, LEAST_LATENCY)));
+    this.low = exponents.length ? Math.floor(Math.min(...exponents) + 1e-9) : -6;
+    this.high = Math.max(this.low + 2, Math.ceil(Math.max(...exponents) - 1e-9));
     this.ticks = [];
     for (let power = this.low; power <= this.high; power += 1) this.ticks.push(10 ** power);
   }
 
   share(value) {
-    if (value <= 0) return 0;
-    return (Math.log10(value) - this.low) / (this.high - this.low);
+    return (Math.log10(Math.max(value, LEAST_LATENCY)) - this.low) / (this.high - this.low);
   }
 }
 
@@ -50,7 +48,7 @@ class TimeChart {
   constructor(figure, series, Scale, text, tickText) {
     Object.assign(this, { figure, series, Scale, text, tickText, points: [], chosen: null });
     this.svg = makeSvg('svg', {
-      viewBox: `0 0 ${CHART_SECONDS} ${CHART_HEIGHT}`, preserveAspectRatio: 'none',
+      viewBox: `0 0 ${CHART_WIDTH} ${CHART_HEIGHT}`, preserveAspectRatio: 'none',
       'aria-hidden': 'true',
     });
     this.grid = makeSvg('g', { class: 'grid' });
@@ -61,8 +59,8 @@ class TimeChart {
     this.plot = make('div', { class: 'plot', tabindex: '0', role: 'img' }, this.svg, this.scaleTexts);
     this.legend = make('ul', { class: 'legend' });
     this.moment = make('span', { class: 'moment' });
-    const axis = make('div', { class: 'axis' }, make('span', {}, '5 min ago'), this.moment,
-      make('span', {}, 'now'));
+    this.begin = make('span');
+    const axis = make('div', { class: 'axis' }, this.begin, this.moment, make('span', {}, 'now'));
     figure.append(this.plot, axis, this.legend);
     this.listen();
   }
@@ -82,8 +80,8 @@ class TimeChart {
   }
 
   pointAt(event) {
-    const box = this.plot.getBoundingClientRect();
-    const time = this.now - CHART_SECONDS * (1 - (event.clientX - box.left) / box.width);
+    const box = this.svg.getBoundingClientRect();
+    const time = this.now - this.seconds * (1 - (event.clientX - box.left) / box.width);
     const near = this.points.filter((point) => point && Math.abs(point.time - time) < JOINED_SECONDS);
     near.sort((a, b) => Math.abs(a.time - time) - Math.abs(b.time - time));
     this.choose(near[0] ?? null);
@@ -101,10 +99,13 @@ class TimeChart {
   }
 
   draw(points, now) {
+    const minutes = Math.ceil((now - (points[0]?.time ?? now)) / MINUTE);
+    this.seconds = MINUTE * Math.min(Math.max(minutes, 1), CHART_SECONDS / MINUTE);
     Object.assign(this, { points, now });
+    setText(this.begin, `${this.seconds / MINUTE} min ago`);
     if (!points.includes(this.chosen)) this.chosen = null;
     const values = points.flatMap((point) =>
-      (point ? this.series.map((series) => point[series.key] ?? 0) : []));
+      (point ? this.series.map((series) => point[series.key]).filter(isKnown) : []));
     this.scale = new this.Scale(values);
     this.drawGrid();
     this.lines.replaceChildren(...this.series.flatMap((series) => this.pathsOf(series)));
@@ -112,7 +113,7 @@ class TimeChart {
   }
 
   x(time) {
-    return CHART_SECONDS - (this.now - time);
+    return CHART_WIDTH * (1 - (this.now - time) / this.seconds);
   }
 
   y(value) {
@@ -122,7 +123,7 @@ class TimeChart {
   drawGrid() {
     const { ticks } = this.scale;
     this.grid.replaceChildren(...ticks.map((tick) => makeSvg('line', {
-      x1: 0, x2: CHART_SECONDS, y1: this.y(tick), y2: this.y(tick),
+      x1: 0, x2: CHART_WIDTH, y1: this.y(tick), y2: this.y(tick),
     })));
     const every = Math.ceil(ticks.length / 4); /* more texts would touch each other */
     const shown = ticks.filter((_, i) => i % every === 0);
@@ -175,7 +176,7 @@ class TimeChart {
         `${label} `, make('b')),
       (item, { key }) => setText(item.lastChild, this.text(point[key])));
     const latest = this.points.at(-1);
-    setAttribute(this.plot, 'aria-label', `${this.figure.dataset.name}, the last five minutes: `
+    setAttribute(this.plot, 'aria-label', `${this.figure.dataset.name}: `
       + this.series.map(({ label, key }) => `${label} ${this.text(latest?.[key])}`).join(', '));
   }
 }

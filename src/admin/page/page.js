@@ -6,14 +6,14 @@ const RESTART_SHOWN_SECONDS = 60;
 
 const past = new DaemonHistory();
 const latencySeries = (name) => [
-  { key: `${name}P99`, label: 'p99', className: 'second' },
   { key: `${name}P50`, label: 'p50', className: 'first' },
+  { key: `${name}P99`, label: 'p99', className: 'second' },
 ];
 const CHARTS = [
   new TimeChart(byId('calls-chart'), [
-    { key: 'calls', label: 'calls/s', className: 'first', filled: true },
-    { key: 'messages', label: 'messages to servers/s', className: 'second' },
-    { key: 'failures', label: 'failed/s', className: 'failure' },
+    { key: 'calls', label: 'calls', className: 'first', filled: true },
+    { key: 'messages', label: 'messages sent', className: 'second' },
+    { key: 'failures', label: 'failed', className: 'failure' },
   ], LinearScale, rateText, rateTickText),
   new TimeChart(byId('wait-chart'), latencySeries('wait'), LogScale, latencyText, latencyTickText),
   new TimeChart(byId('call-chart'), latencySeries('call'), LogScale, latencyText, latencyTickText),
@@ -42,7 +42,7 @@ function showParts(stats) {
   showServers(stats, minute);
   showMethods(stats, recent, minute);
   showLimits(stats);
-  showClientErrors(stats);
+  showClients(stats);
   showEvents(stats);
   showConfig(stats);
   for (const chart of CHARTS) chart.draw(past.points, stats.time);

@@ -95,7 +95,7 @@ const REASONS = [
     explanation: 'As many calls as one batch takes. If most are, try a larger max_calls.' },
   { key: 'full_bytes', label: 'Full: max_bytes', className: 'third',
     explanation: 'The next call would have made it too large. If most are, try a larger max_bytes.' },
-  { key: 'window', label: 'The window had passed', className: 'fourth',
+  { key: 'window', label: 'Window had passed', className: 'fourth',
     explanation: 'Its first call had waited for as long as window allows.' },
   { key: 'nobody_left', label: 'Nobody left to wait for', className: 'fifth',
     explanation: 'Every connected client had a call waiting or in flight already.' },
@@ -195,11 +195,16 @@ function makeCell(label, className = '') {
   return make('td', { 'data-label': label, class: className });
 }
 
+/* Of a row. Names may be very long: then their end is not shown. */
+function makeName(name) {
+  return make('th', { scope: 'row' }, make('span', { class: 'name', title: name }, name));
+}
+
 function makeServerRow({ name }) {
   const state = makeCell('State');
   state.append(make('span', { class: 'badge' }));
-  return make('tr', {}, make('th', { scope: 'row' }, name), state, makeCell('Batching'),
-    makeCell('In flight', 'number'), makeCell('Failures'));
+  return make('tr', {}, makeName(name), state, makeCell('Batching'),
+    makeCell('In flight', 'number'), makeCell('Failures', 'last'));
 }
 
 function showServers(stats, minute) {
@@ -226,13 +231,15 @@ const OUTCOME_LABELS = {
 const FAILED_OUTCOMES = ['error', 'timeout'];
 
 function makeMethodRow({ name }) {
-  return make('tr', {}, make('th', { scope: 'row' }, name), makeCell('Calls/s', 'number'),
+  return make('tr', {}, makeName(name), makeCell('Calls/s', 'number'),
     ...CALL_OUTCOMES.map((outcome) => makeCell(OUTCOME_LABELS[outcome], 'number')));
 }
 
 function showMethods(stats, recent, minute) {
   const rates = new Map((recent?.methods ?? []).map((method) =>
     [method.name, outcomesOf(method) / recent.seconds]));
+  byId('no-methods').hidden = stats.methods.length > 0;
+  byId('methods-table').hidden = stats.methods.length === 0;
   const lately = new Map((minute?.methods ?? []).map((method) => [method.name, method]));
   keepChildren(byId('methods'), stats.methods, (method) => method.name, makeMethodRow,
     (row, method) => {
@@ -278,21 +285,21 @@ function showLimits(stats) {
     bar.firstChild.style.width = `${100 * share}%`;
     bar.className = `meter ${share >= 0.9 ? 'bad' : share >= 0.7 ? 'fair' : ''}`;
   });
-  setFigure('clients-total', countText(stats.clients_total));
 }
 
 const CLIENT_ERROR_LABELS = {
-  not_thrift: 'sent no Thrift', message_too_large: 'above max_message_size',
-  nesting: 'nested too deeply', protocol: 'arguments that do not parse',
-  message_type: 'sent a reply', output: 'did not take replies', max_clients: 'above max_clients',
-  idle: 'idle for too long',
+  not_thrift: 'sent no Thrift', message_too_large: 'sent more than max_message_size',
+  nesting: 'nested values too deeply', protocol: 'sent arguments that do not parse',
+  message_type: 'sent a message that is no call', output: 'did not take their replies',
+  max_clients: 'were more than max_clients', idle: 'were idle for too long',
 };
 
-function showClientErrors(stats) {
+function showClients(stats) {
   const errors = Object.entries(stats.client_errors).filter(([, count]) => count > 0);
-  replaceWhenOthers(byId('client-errors'), errors.length ? errors : [['', null]], ([reason, count]) =>
-    (count === null ? make('li', { class: 'none' }, 'none')
-      : make('li', {}, make('b', {}, countText(count)), ` ${CLIENT_ERROR_LABELS[reason] ?? reason}`)));
+  setFigure('clients-total', countText(stats.clients_total));
+  setFigure('client-errors-total', countText(sum(errors.map(([, count]) => count))));
+  setFigure('client-errors', errors.map(([reason, count], i) =>
+    `${i === 0 ? ': ' : ', '}${countText(count)} ${CLIENT_ERROR_LABELS[reason] ?? reason}`).join(''));
 }
 
 /* --- events and configuration ------------------------------------------------------------------ */

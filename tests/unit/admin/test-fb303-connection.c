@@ -154,7 +154,7 @@ Test(fb303_connection, what_is_no_message_or_too_large_closes_it)
     } bad[] = {
         {"GET / HTTP/1.1\r\n\r\n", 18},
         {"\0\0\0\0", 4},
-        {"\x80\x01\0\5", 8},                  /* no such message type */
+        {"\x80\1\0\5\0\0\0\1x\0\0\0\1", 13},  /* no such message type */
         {"\0\1\0\1\x80\1\0\1", 8},            /* a frame of 64 KiB and one byte */
         {"\x80\1\0\1\0\1\0\0nameofthat", 18}, /* a name of 64 KiB */
     };
