@@ -42,10 +42,18 @@ def is_known(package):
                           stderr=subprocess.DEVNULL).returncode == 0
 
 
+def has_user():
+    try:
+        return bool(pwd.getpwnam("thrift-batchd"))
+    except KeyError:
+        return False
+
+
 @pytest.fixture(scope="module", autouse=True)
 def installed():
     assert not any(is_known(package) for package in PACKAGES), "remove those that are installed"
     assert not CONFIG.parent.exists()
+    own_user = not has_user()
     own_policy = not POLICY.exists()  # services are not started by their installation
     if own_policy:
         POLICY.write_text("#!/bin/sh\nexit 101\n")
@@ -57,6 +65,8 @@ def installed():
         run("dpkg", "--purge", *PACKAGES)
         if own_policy:
             POLICY.unlink()
+        if own_user and has_user():
+            run("userdel", "thrift-batchd")
 
 
 def files_of(package):
