@@ -194,6 +194,14 @@ def test_what_needs_a_restart():
     assert said == {(key.section, key.name) for key in keys() if key.restart}
 
 
+@pytest.mark.parametrize("page", manual.PAGES)
+def test_every_key_that_is_named_exists(page):
+    text = manual.source(page)
+    named = set(re.findall(r"^\.(?:Ic|Pq Ic) ([a-z]+(?:_[a-z]+)+)\b", text, re.M))
+    items = set(re.findall(r"^\.It Ic (\w+)", text, re.M))
+    assert named <= items | {key.name for key in keys()}
+
+
 SHIPPED_KEY = re.compile(r"(;?)(\w+) = (.*)")
 
 
