@@ -13,7 +13,7 @@ import pytest
 from harness import CONF, program
 
 EXAMPLES = manual.HOME / "conf" / "examples"
-PAGES = [manual.MAN / page for page in manual.PAGES]
+PAGES = [manual.MAN / page for page in (*manual.PAGES, manual.DEMO)]
 
 
 # --- the pages themselves -------------------------------------------------------------------------
@@ -33,6 +33,10 @@ def test_the_page_fits_a_terminal(page):
     plain = re.sub(r".\b", "", done.stdout)
     assert done.stderr == ""
     assert [line for line in plain.splitlines() if len(line) > 80] == []
+
+
+def test_every_page_is_here():
+    assert {path.name for path in manual.MAN.glob("*.[1-8]")} == {path.name for path in PAGES}
 
 
 def test_the_pages_refer_to_each_other():
@@ -60,7 +64,8 @@ def help_of(name):
                           stdout=subprocess.PIPE).stdout
 
 
-@pytest.mark.parametrize("name,page", (("BATCHD", manual.DAEMON), ("BATCHCTL", manual.CTL)))
+@pytest.mark.parametrize("name,page", (("BATCHD", manual.DAEMON), ("BATCHCTL", manual.CTL),
+                                       ("BATCH_DEMO", manual.DEMO)))
 def test_every_option_is_in_the_manual(name, page):
     assert documented_options(page) == options_of(help_of(name))
 
