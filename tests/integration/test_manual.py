@@ -2,6 +2,7 @@
 missing, none is made up, and defaults and limits are the same."""
 
 import configparser
+import json
 import os
 import re
 import subprocess
@@ -100,6 +101,23 @@ def test_every_unit_is_in_the_manual():
     units = {name.replace(" Ns Ar INSTANCE Ns Pa ", "") for name in named}
     assert units == {path.name for path in Path(os.environ["UNITS_DIR"]).glob("*.s*")
                      if path.is_file()}
+
+
+def installed():
+    """Where meson puts files, by their places below the prefix."""
+    build = Path(program("BATCHD")).parents[2]
+    plan = subprocess.run(["meson", "introspect", "--installed", build], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    return json.loads(plan).values()
+
+
+@pytest.mark.parametrize("page", manual.PAGES)
+def test_every_file_that_is_named_is_installed(page):
+    files = re.findall(r"^\.It Pa (?:/usr)?(/\S+)$", manual.part(page, "FILES"), re.M)
+    places = list(installed())
+    missing = [name for name in files if not name.startswith("/run/")
+               and not any(name in place for place in places)]
+    assert files and missing == []
 
 
 def test_the_manual_shows_the_batch_service():
