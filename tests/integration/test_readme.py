@@ -159,6 +159,15 @@ def test_configurations_are_the_example_files():
     assert shown == [files["php-workers"], files["multi-get"], files["mixed-methods"]]
 
 
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_prometheus_takes_its_configuration(tmp_path, text):
+    path = tmp_path / "prometheus.yml"
+    path.write_text(text.replace("/usr/share/thrift-batchd", str(HOME / "conf")))
+    done = subprocess.run(["promtool", "check", "config", path], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and "rules found" in done.stdout, done.stdout
+
+
 def test_every_key_that_is_named_exists():
     named = re.findall(r"`(?:\[\w+\] )?([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", README)
     assert named and set(named) <= {key.name for key in keys()}
