@@ -326,7 +326,7 @@ def test_hostile_names_are_text(bench, browser, daemon, keep_picture):
     assert sorted(names) == sorted(HOSTILE)
     assert browser.run("return [document.querySelectorAll('main img, main script').length, "
                        "window.ran ?? 0]") == [0, 0]
-    assert browser.run("return document.scrollingElement.scrollWidth") <= 360
+    assert not browser.run(TOO_WIDE)
     assert not browser.complaints()
     keep_picture("hostile-names")
 
@@ -447,6 +447,19 @@ def test_restart(bench, browser, upstream):
     assert all(point["calls"] >= 0 and point["messages"] >= 0 for point in points if point)
 
 
+def test_hanging_daemon(browser, daemon):
+    """No answer is waited for for ever, and no rate is made across the time without."""
+    browser.show(daemon.http)
+    eventually(lambda: len(browser.run("return past.points")) >= 2, pause=0.1)
+    with daemon.frozen():
+        eventually(lambda: browser.text("state") == "unreachable", pause=0.1)
+        assert "(it does not answer); trying again" in browser.text("banner")
+    eventually(lambda: browser.text("state") == "running", pause=0.1)
+    assert browser.text("banner") == ""
+    eventually(lambda: browser.run("return past.points.at(-1) !== null"), pause=0.1)
+    assert browser.run("return past.points.indexOf(null)") >= 2
+
+
 def test_drain(bench, browser, held):
     """While the daemon finishes its last calls the page says that it does."""
     daemon = observed(bench, held, daemon={"drain_timeout": "60s"})
@@ -494,7 +507,7 @@ def test_hidden_page_asks_for_nothing(browser, daemon):
 # then have of calls a second, None for a gap.
 HISTORIES = [
     ([(10, 1, 0), (11, 1, 5), (13, 1, 9)], 0, [5, 2]),
-    ([(10, 1, 0), (11, 1, 5), (12, 11.5, 1), (13, 11.5, 4)], 1, [5, None, 3]),  # another start
+    ([(10, 1, 0), (11, 1, 5), (12, 11.5, 7), (13, 11.5, 9)], 1, [5, None, 2]),  # another start
     ([(10, 1, 9), (11, 1, 9), (12, 1, 2), (13, 1, 3)], 1, [0, None, 1]),  # counters fell
     ([(10, 1, 0), (11, 1, 5), (111, 1, 900), (112, 1, 901)], 0, [5, None, 1]),  # long unseen
     ([(50, 1, 0), (51, 1, 5), (20, 1, 6), (21, 1, 8)], 0, [2]),  # its clock was set back
@@ -514,3 +527,20 @@ def test_history(browser, daemon):
             return [restarts.length, history.points.map((point) => point && point.calls)];""",
                            stats, answers)
         assert made == [restarts, points], answers
+
+
+def test_later_buckets(browser, daemon):
+    """A point's percentiles are those of what came between its two answers, not of all there was."""
+    browser.show(daemon.http)
+    first = stats_of(daemon) | {"time": 10}
+    first["batch_wait_seconds"] = {"count": 103, "sum": 1, "max": 2, "p50": 0.001, "p99": 0.001,
+                                   "buckets": [[0.001, 100], [0.5, 3]]}
+    second = first | {"time": 11}
+    second["batch_wait_seconds"] = {"count": 107, "sum": 9, "max": 2, "p50": 0.001, "p99": 2,
+                                    "buckets": [[0.001, 100], [0.5, 6], [2.5, 1]]}
+    point = browser.run("""
+        const history = new DaemonHistory();
+        for (const stats of arguments) history.add(stats);
+        return history.points[0];""", first, second)
+    assert (point["waitP50"], point["waitP99"]) == (0.5, 2)
+    assert (point["callP50"], point["callP99"]) == (None, None)  # no call has ended in between
