@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import ActionChains, Keys
 
+import admin
 import talk
 import wire
 from browser import Browser
@@ -49,7 +50,8 @@ def observed(bench, *upstreams, **sections):
     """A daemon whose status page is at `.http`, also after it was started again."""
     place, http = refused_address()
     bench.on_end(place.close)
-    daemon = bench.daemon(*upstreams, admin={"http": http}, **sections)
+    sections["admin"] = {"http": http} | sections.get("admin", {})
+    daemon = bench.daemon(*upstreams, **sections)
     daemon.http = http
     return daemon
 
@@ -474,6 +476,27 @@ def test_drain(bench, browser, held):
     assert browser.run("return document.querySelectorAll('[role=meter]')[1].ariaValueNow") == "1"
     held.let_go.set()
     assert talk.receive(raw).value(0) == b"token"
+
+
+def test_pause_and_live_options(bench, browser, upstream, directory):
+    """What an operator changes shows with the next answer."""
+    fb303 = admin.at_socket(directory)
+    daemon = observed(bench, upstream, admin={"fb303": fb303})
+    daemon.admin_address = fb303
+    browser.show(daemon.http)
+    eventually(lambda: browser.text("state") == "running", pause=0.1)
+    with admin.admin(daemon) as client:
+        client.pause()
+        client.setOption("window", "7ms")
+        eventually(lambda: browser.text("state") == "paused", pause=0.1)
+        assert browser.text("banner").startswith("Paused")
+        live = browser.run("""
+            return [...document.querySelectorAll('#config dd.live')].map((value) =>
+                [value.previousElementSibling.textContent, value.textContent]);""")
+        assert live == [["window", "7ms live"]]
+        client.resume()
+    eventually(lambda: browser.text("state") == "running", pause=0.1)
+    assert browser.text("banner") == ""
 
 
 def test_no_server(bench, browser):
