@@ -22,8 +22,8 @@ from pathlib import Path
 
 import wire
 
-PROGRAMS = ("BATCHD", "BATCHCTL", "BATCH_DEMO", "CROWD", "BENCH_LOAD", "BENCH_UPSTREAM", "BENCH_FLOOR",
-            "RESOLVER_SHIM", "CONFIG_TABLE")
+PROGRAMS = ("BATCHD", "BATCHCTL", "BATCH_DEMO", "CROWD", "BENCH_LOAD", "BENCH_UPSTREAM",
+            "BENCH_FLOOR", "RESOLVER_SHIM", "CONFIG_TABLE")
 DIRECTORIES = ("GEN_PY", "IDL_DIR")
 CONF = Path(__file__).resolve().parents[2] / "conf" / "thrift-batchd.ini"
 
