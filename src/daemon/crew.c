@@ -9,6 +9,7 @@
 #include "daemon/acceptor.h"
 #include "daemon/collector.h"
 #include "daemon/config-live.h"
+#include "daemon/descriptor-limit.h"
 #include "daemon/notify.h"
 #include "daemon/progress.h"
 #include "daemon/watchdog.h"
@@ -206,6 +207,7 @@ static void take_config(void *data, int value)
     get_max(crew->config, max);
     bounds_set_max(crew->bounds, max);
     log_set_level(crew->config->daemon.log_level);
+    descriptor_limit_raise(crew->config);
     if (crew->acceptor != NULL)
         acceptor_set_config(crew->acceptor, crew->config);
     ask_all(crew, read_config_letter, 0);
@@ -245,8 +247,10 @@ static void take_drain(void *data, int value)
 {
     (void)value;
     Crew *crew = data;
-    if (!crew->draining)
-        crew_drain(crew);
+    if (crew->draining)
+        return;
+    log_info("draining: asked to by an admin interface");
+    crew_drain(crew);
 }
 
 void crew_request_drain(Crew *crew)

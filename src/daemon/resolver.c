@@ -97,8 +97,10 @@ static void log_differences(const ServerList *before, const ServerList *after)
 static void publish(Resolver *resolver)
 {
     ServerList *list = list_servers(resolver);
-    bool awaits_names = resolver->servers->complete && !list->complete;
-    if (awaits_names || server_list_equal(resolver->servers, list)) {
+    const ServerList *before = resolver->servers;
+    bool awaits_names = before->complete && !list->complete;
+    bool loses_all = before->entries->len > 0 && list->entries->len == 0;
+    if (awaits_names || loses_all || server_list_equal(resolver->servers, list)) {
         server_list_unref(list);
         return;
     }

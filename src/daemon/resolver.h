@@ -31,7 +31,7 @@ void resolver_free(Resolver *resolver);
 
 /* Other names from now on, and how often they are looked up; starts the thread where that is
  * needed. What is known of names that stay is kept. The list stays as it is until each new name has
- * been looked up once: the servers of before are not given up for some that nobody knows yet. */
+ * been looked up once, and there is a server: those of before are not given up for none. */
 void resolver_set_names(Resolver *resolver, const GArray *names, nsec_t interval);
 
 /* The list of the moment, from any thread; the caller unrefs it. */

@@ -10,7 +10,6 @@ from pathlib import Path
 
 HOME = Path(os.environ["HOME_OF_SOURCE"])
 WORLD = Path(os.environ["WORLD"])
-SYSTEMD = HOME / "systemd"
 
 
 def require(holds, problem):
@@ -19,21 +18,21 @@ def require(holds, problem):
 
 
 def unit(name):
-    """The source of a unit that a command names."""
+    """The text of the unit that a command names."""
     base, dot, kind = name.rpartition(".")
     if not dot:
         base, kind = name, "service"
-    base = re.sub(r"@.*", "@", base)
-    found = [path for path in (SYSTEMD / f"{base}.{kind}", SYSTEMD / f"{base}.{kind}.in")
-             if path.is_file()]
-    require(found, f"there is no unit {base}.{kind}")
-    return found[0].read_text()
+    path = Path(os.environ["UNITS_DIR"]) / f"{re.sub('@.*', '@', base)}.{kind}"
+    require(path.is_file(), f"there is no unit {path.name}")
+    return path.read_text()
 
 
 def run(command, *_):
     listed = subprocess.run([HOME / "run", "help"], check=True, text=True,
                             stdout=subprocess.PIPE).stdout
     require(re.search(rf"^  {re.escape(command)}\b", listed, re.M), "./run does not have it")
+    if command == "demo":
+        subprocess.run([sys.executable, HOME / "demo" / "run-demo.py", "--quick"], check=True)
     if command == "deb":
         (WORLD / "build-deb").mkdir()
         version = re.search(r"version: '(.*)'", (HOME / "meson.build").read_text())[1]
@@ -72,7 +71,7 @@ def journalctl(option, name):
 def usermod(*arguments):
     append, groups, group, _ = arguments
     require((append, groups) == ("--append", "--groups"), "other options")
-    entries = "".join(path.read_text() for path in SYSTEMD.glob("*sysusers*"))
+    entries = "".join(path.read_text() for path in (HOME / "systemd").glob("*sysusers*"))
     require(re.search(rf"^[ug]\s+{group}\b", entries, re.M), f"there is no group {group}")
 
 

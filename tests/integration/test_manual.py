@@ -2,9 +2,11 @@
 missing, none is made up, and defaults and limits are the same."""
 
 import configparser
+import os
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import manual
 import pytest
@@ -84,6 +86,22 @@ def test_every_command_is_in_the_manual():
     documented = {name: re.sub(r"Op Ar (\w+)", r"[\1]", usage).replace("Ar ", "")
                   for name, usage in found}
     assert documented == control_commands()
+
+
+# --- what else is named ---------------------------------------------------------------------------
+
+def test_every_unit_is_in_the_manual():
+    named = re.findall(r"^\.It Pa (thrift-batchd.*)$", manual.part(manual.DAEMON, "SYSTEMD"), re.M)
+    units = {name.replace(" Ns Ar INSTANCE Ns Pa ", "") for name in named}
+    assert units == {path.name for path in Path(os.environ["UNITS_DIR"]).glob("*.s*")
+                     if path.is_file()}
+
+
+def test_the_manual_shows_the_batch_service():
+    idl = (manual.HOME / "idl" / "batch.thrift").read_text()
+    idl = re.sub(r"/\*.*?\*/", "", idl[idl.index("struct Request"):], flags=re.S)
+    (shown,) = manual.displays(manual.part(manual.DAEMON, "THE SERVER'S PART"))
+    assert re.findall(r"\w+|[^\w\s]", shown) == re.findall(r"\w+|[^\w\s]", idl)
 
 
 # --- configuration keys ---------------------------------------------------------------------------

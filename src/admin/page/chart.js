@@ -30,18 +30,15 @@ class LinearScale {
 /* From a power of ten to another; for latencies, of which the small ones matter too. */
 class LogScale {
   constructor(values) {
-    const known = values.filter((value) => value > 0);
-    const exponent = (value) => Math.log10(value);
-    this.low = known.length ? Math.floor(exponent(Math.min(...known)) + 1e-9) : -6;
-    this.high = known.length ? Math.ceil(exponent(Math.max(...known)) - 1e-9) : -3;
-    if (this.high === this.low) this.high += 1;
+    const exponents = values.map((value) => Math.log10(Math.max(value, LEAST_LATENCY)));
+    this.low = exponents.length ? Math.floor(Math.min(...exponents) + 1e-9) : -6;
+    this.high = Math.max(this.low + 2, Math.ceil(Math.max(...exponents) - 1e-9));
     this.ticks = [];
     for (let power = this.low; power <= this.high; power += 1) this.ticks.push(10 ** power);
   }
 
   share(value) {
-    if (value <= 0) return 0;
-    return (Math.log10(value) - this.low) / (this.high - this.low);
+    return (Math.log10(Math.max(value, LEAST_LATENCY)) - this.low) / (this.high - this.low);
   }
 }
 
@@ -108,7 +105,7 @@ class TimeChart {
     setText(this.begin, `${this.seconds / MINUTE} min ago`);
     if (!points.includes(this.chosen)) this.chosen = null;
     const values = points.flatMap((point) =>
-      (point ? this.series.map((series) => point[series.key] ?? 0) : []));
+      (point ? this.series.map((series) => point[series.key]).filter(isKnown) : []));
     this.scale = new this.Scale(values);
     this.drawGrid();
     this.lines.replaceChildren(...this.series.flatMap((series) => this.pathsOf(series)));
