@@ -174,7 +174,7 @@ def test_every_directory_is_on_the_map():
     here = [path for path in (*HOME.iterdir(), *(HOME / "src").iterdir(),
                               *(HOME / "tests").iterdir()) if path.is_dir()]
     names = {path.relative_to(HOME).as_posix().removeprefix("tests/") for path in here
-             if not path.name.startswith((".", "build"))}
+             if not path.name.startswith((".", "_", "build"))}
     assert names - {"src"} <= set(re.findall(r"[\w/]*\w", drawn))
 
 
