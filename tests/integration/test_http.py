@@ -188,7 +188,7 @@ def test_clients_that_leave_at_once(bench, upstream):
     before = daemon.descriptors()
     for number in range(200):
         sock = connect(http.address)
-        sock.sendall(b"GET /stats.json HTTP/1.1\r\n\r\n")
+        sock.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         if number % 2:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         sock.close()
