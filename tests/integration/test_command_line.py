@@ -28,8 +28,8 @@ def test_version():
 def test_help():
     done = run("--help")
     assert done.returncode == 0
-    for option in ("--config", "--check", "--version", "--help"):
-        assert option in done.stdout
+    for word in ("--config", "--check", "--version", "--help", "Signals:", "Exit status:"):
+        assert word in done.stdout
 
 
 def test_the_shipped_configuration_is_good():
