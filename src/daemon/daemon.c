@@ -3,7 +3,6 @@
 #include <glib.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include "admin/admin.h"
 #include "base/check.h"
@@ -11,6 +10,7 @@
 #include "daemon/config.h"
 #include "daemon/control.h"
 #include "daemon/crew.h"
+#include "daemon/descriptor-limit.h"
 #include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/stderr-log.h"
@@ -127,28 +127,6 @@ static int run(Daemon *daemon)
     return daemon->cut_short ? EXIT_FAILED : EXIT_OK;
 }
 
-/* Descriptors besides those of clients and upstream connections: log, listeners, connections for
- * what is passed through; of the admin interfaces, with their connections; and of a worker: two
- * epoll sets, libevent's pipe, timer and mailbox. */
-enum { SPARE_DESCRIPTORS = 64, ADMIN_DESCRIPTORS = 160, WORKER_DESCRIPTORS = 6 };
-
-/* The soft limit of descriptors is often 1024; the hard one is the administrator's word. */
-static void raise_descriptor_limit(const Config *config)
-{
-    const UpstreamConfig *upstream = &config->upstream;
-    rlim_t need = config->client.max_clients + SPARE_DESCRIPTORS + ADMIN_DESCRIPTORS +
-                  config->daemon.workers *
-                      (WORKER_DESCRIPTORS + (rlim_t)upstream->servers->len * upstream->connections);
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
-        return;
-    limit.rlim_cur = MIN(need, limit.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < need)
-        log_warning("max_clients = %u needs %llu descriptors, the limit is %llu (LimitNOFILE=)",
-                    config->client.max_clients, (unsigned long long)need,
-                    (unsigned long long)limit.rlim_cur);
-}
-
 static bool open_admin(Daemon *daemon, const Config *config, GError **error)
 {
     const AdminParams params = {
@@ -187,7 +165,7 @@ static int serve(Config *config)
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
     mask_signals(SIG_BLOCK);
-    raise_descriptor_limit(config);
+    descriptor_limit_raise(config);
     Daemon daemon = {0};
     g_autoptr(GError) error = NULL;
     notify_status("Starting");

@@ -107,6 +107,10 @@ void pool_set_params(Pool *pool, const PoolParams *params)
 void pool_set_paused(Pool *pool, bool paused)
 {
     pool->paused = paused;
+    LIST_EACH_SAFE (&pool->servers, link) {
+        if (!paused)
+            server_wanted(LIST_OWNER(link, Server, pool_link));
+    }
     loop_defer(pool->loop, pool->dispatch);
 }
 

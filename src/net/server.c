@@ -45,6 +45,15 @@ void server_up_elsewhere(Server *server)
         server_open_slot(server, SLOT_KIND_BATCH);
 }
 
+void server_wanted(Server *server)
+{
+    bool is_under_way = server->n_connecting[SLOT_KIND_BATCH] > 0;
+    if (!is_under_way && !server_may_open_slot(server, SLOT_KIND_BATCH))
+        return;
+    if (note(server, SERVER_EVENT_WANTED) && !is_under_way)
+        server_open_slot(server, SLOT_KIND_BATCH);
+}
+
 /* Asks on `slot`, or on whichever comes first. */
 static void ask(Server *server, Slot *slot)
 {

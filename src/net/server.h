@@ -59,6 +59,10 @@ static inline bool server_is_draining(const Server *server)
 /* Another worker has reached it: it is worth a probe. */
 void server_up_elsewhere(Server *server);
 
+/* Calls that were held are to go on. Where it is out, it is tried at once, and they wait for that.
+ */
+void server_wanted(Server *server);
+
 /* No name has its address any more. */
 void server_drain(Server *server);
 

@@ -1,5 +1,5 @@
 /*
- * A line chart of the last minutes, up to five: hand-made SVG that stretches with its figure, and beside it
+ * A line chart of the last minutes, up to five: SVG that stretches with its figure, and beside it
  * the scale as text, which must not stretch. Pointing at it, or the arrow keys, choose a moment
  * whose figures the legend then shows instead of the latest.
  */
@@ -9,10 +9,11 @@ const CHART_WIDTH = 300; /* in the drawing's own units */
 const CHART_HEIGHT = 100;
 const JOINED_SECONDS = 5; /* points further apart are not joined by a line */
 
-/* The smallest of 1, 2, 5, 10, 20 ... that is not below the value. */
+/* The smallest of 1, 2, 3, 4, 5, 6, 8, 10, 20 ... that is not below the value. */
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999999);
+  const steps = [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power);
+  return steps.find((step) => step >= value * 0.999999);
 }
 
 /* From nothing to a round number; for rates. */
@@ -30,18 +31,15 @@ class LinearScale {
 /* From a power of ten to another; for latencies, of which the small ones matter too. */
 class LogScale {
   constructor(values) {
-    const known = values.filter((value) => value > 0);
-    const exponent = (value) => Math.log10(value);
-    this.low = known.length ? Math.floor(exponent(Math.min(...known)) + 1e-9) : -6;
-    this.high = known.length ? Math.ceil(exponent(Math.max(...known)) - 1e-9) : -3;
-    if (this.high === this.low) this.high += 1;
+    const exponents = values.map((value) => Math.log10(Math.max(value, LEAST_LATENCY)));
+    this.low = exponents.length ? Math.floor(Math.min(...exponents) + 1e-9) : -6;
+    this.high = Math.max(this.low + 2, Math.ceil(Math.max(...exponents) - 1e-9));
     this.ticks = [];
     for (let power = this.low; power <= this.high; power += 1) this.ticks.push(10 ** power);
   }
 
   share(value) {
-    if (value <= 0) return 0;
-    return (Math.log10(value) - this.low) / (this.high - this.low);
+    return (Math.log10(Math.max(value, LEAST_LATENCY)) - this.low) / (this.high - this.low);
   }
 }
 
@@ -108,7 +106,7 @@ class TimeChart {
     setText(this.begin, `${this.seconds / MINUTE} min ago`);
     if (!points.includes(this.chosen)) this.chosen = null;
     const values = points.flatMap((point) =>
-      (point ? this.series.map((series) => point[series.key] ?? 0) : []));
+      (point ? this.series.map((series) => point[series.key]).filter(isKnown) : []));
     this.scale = new this.Scale(values);
     this.drawGrid();
     this.lines.replaceChildren(...this.series.flatMap((series) => this.pathsOf(series)));

@@ -40,12 +40,15 @@ function withUnit(value, units, step) {
   return { value, unit: units[unit] };
 }
 
-/* Of seconds: a latency. */
+/* Of seconds: a latency. Below a microsecond it is the clock's rather than anybody's. */
+const LEAST_LATENCY = 1e-6;
+const LATENCY_UNITS = ['µs', 'ms', 's'];
+
 function latencyText(seconds) {
   if (!isKnown(seconds)) return UNKNOWN;
-  if (seconds >= 100) return `${countText(seconds)} s`;
-  const { value, unit } = withUnit(seconds * 1e9, ['ns', 'µs', 'ms', 's'], 1000);
-  return unit === 'ns' ? `${Math.round(value)} ns` : `${threeDigits(value)} ${unit}`;
+  if (seconds < LEAST_LATENCY) return '< 1 µs';
+  const { value, unit } = withUnit(seconds * 1e6, LATENCY_UNITS, 1000);
+  return `${threeDigits(value)} ${unit}`;
 }
 
 /* Of round values, beside a chart. */
@@ -54,7 +57,7 @@ function rateTickText(rate) {
 }
 
 function latencyTickText(seconds) {
-  const { value, unit } = withUnit(seconds * 1e9, ['ns', 'µs', 'ms', 's'], 1000);
+  const { value, unit } = withUnit(seconds * 1e6, LATENCY_UNITS, 1000);
   return `${Math.round(value)} ${unit}`;
 }
 
