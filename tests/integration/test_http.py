@@ -173,7 +173,7 @@ def test_garbage(bench, upstream):
                  b"GET / HTTP/1.1\r\n x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
                  b"CONNECT x:99999999 HTTP/1.1\r\n\r\n", b"GET http://[::1 HTTP/1.1\r\n\r\n",
                  b"GET %00 HTTP/1.1\r\n\r\n", b"GET http:// HTTP/1.1\r\n\r\n",
-                 b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n" + bytes(9000)):
+                 b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + bytes(9000)):
         with connect(http.address) as sock:
             try:
                 sock.sendall(data)
