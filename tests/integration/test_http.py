@@ -8,7 +8,7 @@ import time
 
 import pytest
 import wire
-from harness import PATIENCE, WORKERS, connect, eventually, refuses, refused_address
+from harness import PATIENCE, connect, eventually, refuses, refused_address
 from scrape import ANY_PORT, Http
 from scripted import Holding, Scripted
 from talk import receive, send, served
@@ -69,21 +69,22 @@ def test_address_in_use(bench, upstream):
 
 # --- readiness ------------------------------------------------------------------------------------
 
-def test_ready_once_a_server_is_up(bench):
+@pytest.mark.parametrize("workers", (1, 2))
+def test_ready_once_a_server_is_up(bench, workers):
+    """What one worker finds out holds for all."""
     place, address = refused_address()
     with place:
-        daemon, http = with_http(bench, address)
+        daemon, http = with_http(bench, address, daemon={"workers": workers})
         eventually(lambda: http.ready() == (503, f"no server is up: {address} is out"))
         assert http.text("/healthz") == "alive\n"
         port = int(address.rsplit(":", 1)[1])
         upstream = Scripted(bench, port=port)
         eventually(lambda: http.ready() == (200, "ready"))
-        raws = [bench.connect(daemon) for _ in range(WORKERS)]
+        raw = bench.connect(daemon)
 
         def calls_find_out():
-            for raw in raws:
-                send(raw, wire.echo(b"x", 1))
-                receive(raw)
+            send(raw, wire.echo(b"x", 1))
+            receive(raw)
             return http.ready()[0] == 503
 
         with upstream.refusing():
@@ -168,8 +169,12 @@ def test_garbage(bench, upstream):
                  b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 3000 + b"\r\n",
                  b"GET /" + b"x" * 20000, b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
                  b"POST / HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n",
+                 b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+                 b"POST / HTTP/1.1\r\nConnection: keep-alive\r\n\r\n",
+                 b"GET / HTTP/1.1\r\n x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                 b"CONNECT x:99999999 HTTP/1.1\r\n\r\n", b"GET http://[::1 HTTP/1.1\r\n\r\n",
                  b"GET %00 HTTP/1.1\r\n\r\n", b"GET http:// HTTP/1.1\r\n\r\n",
-                 b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n" + bytes(9000)):
+                 b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + bytes(9000)):
         with connect(http.address) as sock:
             try:
                 sock.sendall(data)
