@@ -21,7 +21,7 @@ struct Fb303Connection {
     int fd;
     struct event readable, writable;
     Fb303State state;
-    nsec_t active; /* when it came, had sent a whole message, or had taken a whole reply */
+    nsec_t active; /* when it came, was given a reply, or had taken a whole one */
     FrameReader reader;
     Buffer input;
     size_t taken; /* bytes of `input` that have been answered */
@@ -177,6 +177,7 @@ static void on_stats(StatsRequest *request, Stats *stats)
     check(connection->state == FB303_STATE_WAITING);
     answer(connection, stats);
     stats_free(stats);
+    note_active(connection);
     connection->taken += connection->message_size;
     write_replies(connection, FB303_STATE_WRITING);
 }
@@ -185,7 +186,6 @@ static void on_stats(StatsRequest *request, Stats *stats)
 static void collect_for(Fb303Connection *connection)
 {
     Fb303Connections *set = connection->set;
-    note_active(connection);
     wait_for(connection, FB303_STATE_WAITING);
     connection->request = (StatsRequest){.mailbox = set->mailbox, .done = on_stats};
     set->ops->collect(set->ops_data, &connection->request);
