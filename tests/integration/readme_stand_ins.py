@@ -2,6 +2,7 @@
 they make sense with this source, and does what can be done in a directory."""
 
 import glob
+import json
 import os
 import re
 import subprocess
@@ -55,7 +56,25 @@ def sudoedit(path):
     require(Path(path).is_file(), "there is no such file")
 
 
+def installed():
+    """The paths of what meson would install."""
+    plan = subprocess.run(["/usr/bin/meson", "introspect", "--installed", WORLD / "build-release"],
+                          check=True, text=True, stdout=subprocess.PIPE).stdout
+    return set(json.loads(plan).values())
+
+
+def systemd_sysusers():
+    require("/usr/lib/sysusers.d/thrift-batchd.conf" in installed(), "no entry is installed")
+
+
+def systemd_tmpfiles(option):
+    require(option == "--create", "another option")
+    require("/usr/lib/tmpfiles.d/thrift-batchd.conf" in installed(), "no entry is installed")
+
+
 def systemctl(verb, *names):
+    if verb == "daemon-reload":
+        return
     names = [name for name in names if not name.startswith("--")]
     require(verb in ("enable", "reload", "restart", "start", "status", "stop") and names,
             "an unknown verb, or no unit")
@@ -80,11 +99,9 @@ def meson(verb, *arguments):
     if verb == "setup":
         os.execvp("/usr/bin/meson", ("meson", "setup", arguments[0], str(HOME), *arguments[1:]))
     require(verb == "install", "an unknown verb")
-    plan = subprocess.run(["/usr/bin/meson", "introspect", "--installed", WORLD / arguments[1]],
-                          check=True, text=True, stdout=subprocess.PIPE).stdout
     for path in ("/usr/sbin/thrift-batchd", "/usr/bin/thrift-batchctl",
                  "/etc/thrift-batchd/thrift-batchd.ini", "/usr/share/man/man8/thrift-batchd.8"):
-        require(f'"{path}"' in plan, f"{path} is not installed")
+        require(path in installed(), f"{path} is not installed")
 
 
 def ninja(option, directory):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 import wire
-from harness import PATIENCE, connect, eventually, refuses, refused_address
+from harness import PATIENCE, WORKERS, connect, eventually, refuses, refused_address
 from scrape import ANY_PORT, Http
 from scripted import Holding, Scripted
 from talk import receive, send, served
@@ -78,11 +78,12 @@ def test_ready_once_a_server_is_up(bench):
         port = int(address.rsplit(":", 1)[1])
         upstream = Scripted(bench, port=port)
         eventually(lambda: http.ready() == (200, "ready"))
-        raw = bench.connect(daemon)
+        raws = [bench.connect(daemon) for _ in range(WORKERS)]
 
         def calls_find_out():
-            send(raw, wire.echo(b"x", 1))
-            receive(raw)
+            for raw in raws:
+                send(raw, wire.echo(b"x", 1))
+                receive(raw)
             return http.ready()[0] == 503
 
         with upstream.refusing():

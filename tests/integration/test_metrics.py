@@ -9,7 +9,7 @@ from pathlib import Path
 import faults
 import pytest
 import wire
-from harness import connect, crowd, eventually, refused_address
+from harness import WORKERS, connect, crowd, eventually, refused_address
 from scrape import ANY_PORT, Http, promtool
 from scripted import Holding, Scripted, honest, is_batch, without_batches
 from talk import introduce, receive, send, served
@@ -170,7 +170,8 @@ def test_outcomes_are_the_calls_sent_whatever_fails(bench, seed):
 def test_calls_of_those_who_leave(bench):
     """In flight or waiting, one way or the other they end."""
     upstream = Holding(bench)
-    daemon = bench.daemon(upstream, admin=ADMIN, upstream={"connections": 1})
+    daemon = bench.daemon(upstream, admin=ADMIN, daemon={"workers": 1},
+                          upstream={"connections": 1})
     http = Http(daemon)
     raws = [bench.connect(daemon) for _ in range(10)]
     send(raws[0], wire.wait(b"held", 0, 1))
@@ -227,11 +228,12 @@ def test_server_up_follows_the_server(bench):
     with place:
         daemon = bench.daemon(upstream, never, admin=ADMIN)
         http = Http(daemon)
-        raw = bench.connect(daemon)
+        raws = [bench.connect(daemon) for _ in range(WORKERS)]
 
         def up():
-            send(raw, wire.echo(b"x", 1))
-            receive(raw)
+            for raw in raws:
+                send(raw, wire.echo(b"x", 1))
+                receive(raw)
             metrics = http.metrics()
             return [metrics.of("server_up", server=server) for server in (upstream.address, never)]
 

@@ -12,7 +12,7 @@ from harness import Process
 from manual import HOME
 from readme_world import World
 from talk import served
-from test_manual import EXAMPLES, control_commands, settings
+from test_manual import EXAMPLES, control_commands, keys, settings
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport import TSocket, TTransport
 from thrift_batch_demo import Directory
@@ -157,6 +157,20 @@ def test_configurations_are_the_example_files():
     shown = [settings(text) for text in blocks("ini")]
     files = {path.stem: settings(path.read_text()) for path in EXAMPLES.glob("*.ini")}
     assert shown == [files["php-workers"], files["multi-get"], files["mixed-methods"]]
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_prometheus_takes_its_configuration(tmp_path, text):
+    path = tmp_path / "prometheus.yml"
+    path.write_text(text.replace("/usr/share/thrift-batchd", str(HOME / "conf")))
+    done = subprocess.run(["promtool", "check", "config", path], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and "rules found" in done.stdout, done.stdout
+
+
+def test_every_key_that_is_named_exists():
+    named = re.findall(r"`(?:\[\w+\] )?([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", README)
+    assert named and set(named) <= {key.name for key in keys()}
 
 
 def test_links_lead_somewhere():
