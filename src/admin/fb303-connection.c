@@ -39,7 +39,7 @@ struct Fb303Connection {
 static char *peer_refusal(int fd)
 {
     struct ucred peer;
-    struct sockaddr_storage own;
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t peer_len = sizeof peer, own_len = sizeof own;
     if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 || own.ss_family != AF_UNIX)
         return g_strdup("what changes the daemon is accepted only over its unix socket");

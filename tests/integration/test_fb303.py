@@ -88,7 +88,7 @@ def test_an_unknown_method(batchd):
 
 # --- what it says ---------------------------------------------------------------------------------
 
-def test_counters_are_what_was_sent(bench, batchd):
+def test_counters_are_what_was_sent(batchd):
     measured = crowd(batchd, 20, 2000)
     assert measured["right"] == 2000
     with admin(batchd) as client:
@@ -178,7 +178,7 @@ def test_pause_holds_calls_and_resume_lets_them_go(bench, directory):
         assert receive(raw).value(0) == b"token-%d" % number
 
 
-def test_reload_says_what_is_wrong(bench, batchd):
+def test_reload_says_what_is_wrong(batchd):
     good = batchd.config.read_text()
     batchd.config.write_text(good + "\n[batch]\nwindw = 1ms\nmax_calls = none\n")
     with admin(batchd) as client:
@@ -299,7 +299,7 @@ def test_pipelined_calls_are_answered_in_order(batchd):
         assert (got.seqid, got.name) == (number, name.encode())
 
 
-def test_who_leaves_while_statistics_are_collected(bench, batchd):
+def test_who_leaves_while_statistics_are_collected(batchd):
     for number in range(MAX_CONNECTIONS - 1):
         raw = connect_admin(batchd)
         send(raw, *[wire.call("getCounters", number)] * 3)
