@@ -12,7 +12,7 @@ import wire
 from harness import WORKERS, connect, crowd, eventually, refused_address
 from scrape import ANY_PORT, Http, promtool
 from scripted import Holding, Scripted, honest, is_batch, without_batches
-from talk import introduce, receive, send, served
+from talk import introduce, receive, send
 
 ADMIN = {"http": ANY_PORT}
 HOSTILE = ('say "hi"', "back\\slash", "two\nlines", "tab\t", "{}", 'x",outcome="ok"} 7', "Grüße",
@@ -260,7 +260,7 @@ def test_server_batching(bench):
 @contextlib.contextmanager
 def scraping(http):
     """Somebody asks for everything all the time: requests are pipelined, so that the next one is
-    always there already. Gives the number of bytes that have come, in a list."""
+    always there already."""
     request = b"".join(b"GET %s HTTP/1.1\r\n\r\n" % path
                        for path in (b"/metrics", b"/stats.json", b"/"))
     came = [0]
@@ -280,7 +280,8 @@ def scraping(http):
         for thread in threads:
             thread.start()
         try:
-            yield came
+            eventually(lambda: came[0])
+            yield
         finally:
             sock.shutdown(socket.SHUT_RDWR)
             for thread in threads:
@@ -326,8 +327,7 @@ def test_scraping_delays_no_call(bench, upstream, figure):
     alone, beside = [], []
     for _ in range(6):
         alone.append(crowd(daemon, 1, 1000)["p50_us"])
-        with scraping(http) as came:
-            eventually(lambda: came[0])
+        with scraping(http):
             beside.append(crowd(daemon, 1, 1000)["p50_us"])
     text = f"p50 {min(alone)} us, while it is scraped {min(beside)} us"
     figure(text)

@@ -1,5 +1,5 @@
-"""What an operator's Prometheus and Grafana are given: alert rules and a dashboard, over the metrics
-that the daemon has."""
+"""What an operator's Prometheus and Grafana are given: alert rules and a dashboard, over the
+metrics that the daemon has."""
 
 import json
 import re

@@ -199,7 +199,8 @@ def test_the_last_minute_is_all_that_has_happened_in_it(bench, browser, daemon):
     n_batches = sum(stats["batches"].values())
     for label, key in REASONS.items():
         expected = stats["batches"][key] / n_batches * 100
-        assert float(re.sub("[<> %]", "", shares[label])) == pytest.approx(expected, abs=0.11), label
+        shown = float(re.sub("[<> %]", "", shares[label]))
+        assert shown == pytest.approx(expected, abs=0.11), label
 
     expected = {}
     for size, count in stats["batch_calls"]["buckets"]:
@@ -235,7 +236,8 @@ def test_rates_add_up_to_the_calls(browser, daemon):
     assert max(point["messages"] for point in points) > 0
     end, after = answers[-1]
     begin, before = next(answer for answer in answers if answer[0] >= end - 5.5)
-    assert float(headline.replace(",", "")) == pytest.approx((after - before) / (end - begin), rel=0.006)
+    rate = (after - before) / (end - begin)
+    assert float(headline.replace(",", "")) == pytest.approx(rate, rel=0.006)
     eventually(lambda: browser.text("calls-rate") == "0", pause=0.1)
 
 
@@ -251,15 +253,16 @@ def test_percentiles_are_the_daemons(browser, daemon):
 
 
 def test_configuration_and_events(browser, daemon):
+    daemon.log.wait_for("serves executeBatch")  # the last event for now
     browser.show(daemon.http)
     shows_ended(browser, 0)
     stats = stats_of(daemon)
     assert browser.text("config-path") == str(daemon.config)
     shown = browser.run("""
-        return Object.fromEntries([...document.querySelectorAll('#config section')].map((section) => [
-            section.querySelector('h3').textContent,
-            Object.fromEntries([...section.querySelectorAll('dl div')].map(({ children }) =>
-                [children[0].textContent, [children[1].textContent, children[1].className]]))]));""")
+        const settings = (section) => [...section.querySelectorAll('dl div')].map(
+            ({ children: [key, value] }) => [key.textContent, [value.textContent, value.className]]);
+        return Object.fromEntries([...document.querySelectorAll('#config section')].map(
+            (section) => [section.firstChild.textContent, Object.fromEntries(settings(section))]));""")
     assert shown == {
         f"[{section}]": {
             key: [value["value"], "given" if value["given"] else "default"]
@@ -269,8 +272,8 @@ def test_configuration_and_events(browser, daemon):
     assert shown["[batch]"]["window"] == ["500us", "default"]
 
     events = browser.run("""
-        return [...document.querySelectorAll('#events li')].map(({ children }) =>
-            [new Date(children[0].dateTime).getTime(), children[1].innerText, children[2].innerText]);""")
+        return [...document.querySelectorAll('#events li')].map(({ children: [time, ...texts] }) =>
+            [new Date(time.dateTime).getTime(), ...texts.map((text) => text.innerText)]);""")
     latest_first = sorted(stats["events"], key=lambda event: event["time"], reverse=True)
     assert [event[1:] for event in events] == [[event["level"], event["text"]]
                                                for event in latest_first]
@@ -375,8 +378,8 @@ TOO_WIDE = """
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 800, 360])
 def test_looks(bench, browser, upstream, scheme, width, keep_picture):
-    """Readable in both schemes and at every width, with traffic, a server that is out, and every part
-    open."""
+    """Readable in both schemes and at every width, with traffic, a server that is out, and every
+    part open."""
     place, nobody = refused_address()
     bench.on_end(place.close)
     daemon = observed(bench, upstream, nobody)
@@ -409,14 +412,15 @@ def test_keyboard(browser, daemon):
         ActionChains(browser.driver).send_keys(Keys.TAB).perform()
         reached.append(browser.run("""
             const { activeElement: active } = document;
-            return active.closest('[data-name]')?.dataset.name ?? (active.id || active.tagName);"""))
+            return active.closest('[data-name]')?.dataset.name || active.id || active.tagName;"""))
         if reached[-1] == "Calls a second":
             ActionChains(browser.driver).send_keys(Keys.ARROW_LEFT).perform()
             moment = browser.run("return document.querySelector('.moment').textContent")
             assert re.fullmatch(r"\d\d:\d\d:\d\d", moment)
         if reached[-1] == "SUMMARY":
             ActionChains(browser.driver).send_keys(Keys.ENTER).perform()
-    assert {"Calls a second", "Added latency", "Call latency", "events", "SUMMARY", "A"} <= set(reached)
+    assert {"Calls a second", "Added latency", "Call latency", "events", "SUMMARY", "A"} \
+        <= set(reached)
     assert browser.run("return document.querySelector('details').open")
     assert browser.run("return document.querySelector('.moment').textContent") == ""
 
@@ -553,7 +557,7 @@ def test_history(browser, daemon):
 
 
 def test_later_buckets(browser, daemon):
-    """A point's percentiles are those of what came between its two answers, not of all there was."""
+    """A point's percentiles are those of what came between its two answers, not of everything."""
     browser.show(daemon.http)
     first = stats_of(daemon) | {"time": 10}
     first["batch_wait_seconds"] = {"count": 103, "sum": 1, "max": 2, "p50": 0.001, "p99": 0.001,

@@ -168,6 +168,16 @@ def test_prometheus_takes_its_configuration(tmp_path, text):
     assert done.returncode == 0 and "rules found" in done.stdout, done.stdout
 
 
+def test_every_directory_is_on_the_map():
+    (drawn,) = (text for text in re.findall(r"^```\n(.*?)^```$", README, re.M | re.S)
+                if text.startswith("src/base"))
+    here = [path for path in (*HOME.iterdir(), *(HOME / "src").iterdir(),
+                              *(HOME / "tests").iterdir()) if path.is_dir()]
+    names = {path.relative_to(HOME).as_posix().removeprefix("tests/") for path in here
+             if not path.name.startswith((".", "_", "build"))}
+    assert names - {"src"} <= set(re.findall(r"[\w/]*\w", drawn))
+
+
 def test_every_key_that_is_named_exists():
     named = re.findall(r"`(?:\[\w+\] )?([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", README)
     assert named and set(named) <= {key.name for key in keys()}
