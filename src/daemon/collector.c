@@ -82,11 +82,20 @@ static int rank(ServerState state)
     return ranks[state];
 }
 
+/* A worker that has not called the server lately does not know that it is out: the news is of who
+ * does. */
+static ServerState told_state(const ServerReport *report)
+{
+    bool is_out = atomic_load(&report->endpoint->news) == ENDPOINT_NEWS_OUT;
+    return report->state == SERVER_STATE_UP && is_out ? SERVER_STATE_OUT : report->state;
+}
+
 static void add_report(const ServerReport *report, ServerStats *server, ServerState *best)
 {
     server->inflight += report->n_inflight;
-    if (rank(report->state) > rank(*best))
-        *best = report->state;
+    ServerState state = told_state(report);
+    if (rank(state) > rank(*best))
+        *best = state;
     if (report->state == SERVER_STATE_DRAINING)
         return;
     if (report->batching == SERVER_BATCHING_YES || server->batching == SERVER_BATCHING_UNKNOWN)

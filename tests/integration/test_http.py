@@ -8,7 +8,7 @@ import time
 
 import pytest
 import wire
-from harness import PATIENCE, WORKERS, connect, eventually, refuses, refused_address
+from harness import PATIENCE, connect, eventually, refuses, refused_address
 from scrape import ANY_PORT, Http
 from scripted import Holding, Scripted
 from talk import receive, send, served
@@ -69,21 +69,22 @@ def test_address_in_use(bench, upstream):
 
 # --- readiness ------------------------------------------------------------------------------------
 
-def test_ready_once_a_server_is_up(bench):
+@pytest.mark.parametrize("workers", (1, 2))
+def test_ready_once_a_server_is_up(bench, workers):
+    """What one worker finds out holds for all."""
     place, address = refused_address()
     with place:
-        daemon, http = with_http(bench, address)
+        daemon, http = with_http(bench, address, daemon={"workers": workers})
         eventually(lambda: http.ready() == (503, f"no server is up: {address} is out"))
         assert http.text("/healthz") == "alive\n"
         port = int(address.rsplit(":", 1)[1])
         upstream = Scripted(bench, port=port)
         eventually(lambda: http.ready() == (200, "ready"))
-        raws = [bench.connect(daemon) for _ in range(WORKERS)]
+        raw = bench.connect(daemon)
 
         def calls_find_out():
-            for raw in raws:
-                send(raw, wire.echo(b"x", 1))
-                receive(raw)
+            send(raw, wire.echo(b"x", 1))
+            receive(raw)
             return http.ready()[0] == 503
 
         with upstream.refusing():
