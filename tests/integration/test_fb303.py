@@ -11,7 +11,8 @@ import pytest
 import wire
 from admin import (NOBODY, admin, as_user, at_socket, changes, daemon_with_fb303, needs_root,
                    stats)
-from clients import PROTOCOLS, TRANSPORTS, Thrift
+from clients import (PROTOCOLS, THRIFTPY_FORMS, TRANSPORTS, Thrift, ThriftPy,
+                     thriftpy_idl)
 from fb303 import FacebookService
 from fb303.ttypes import fb_status
 from harness import Raw, crowd, eventually, program, refused_address
@@ -76,6 +77,20 @@ def test_an_ordinary_client_of_the_base_service(batchd):
     with Thrift(batchd.admin_address, service=FacebookService) as client:
         assert client.getStatus() == fb_status.ALIVE
         assert "profile" in refusal(client.getCpuProfile, 1)
+
+
+@pytest.mark.parametrize("form", THRIFTPY_FORMS)
+def test_thriftpy(bench, upstream, form):
+    """It reads the interface by itself, and has clients of its own."""
+    daemon = daemon_with_fb303(bench, upstream)
+    daemon.log.wait_for(r"server \S+ is up")
+    service = thriftpy_idl("admin").AdminService
+    with ThriftPy(daemon.admin_address, form, service) as client:
+        assert client.getName() == "thrift-batchd"
+        assert client.getStatus() == fb_status.ALIVE
+        assert client.getOptions() == OPTIONS
+        assert client.getCounters()[f"server_up.{upstream.address}"] == 1
+        assert json.loads(client.getStatsJson())["state"] == "running"
 
 
 def test_an_unknown_method(batchd):
