@@ -36,6 +36,12 @@ gboolean document_flag(JsonObject *object, const char *path)
     return node != NULL && json_node_get_boolean(node);
 }
 
+JsonObject *document_object(JsonObject *object, const char *path)
+{
+    JsonNode *node = find(object, path);
+    return node != NULL && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+}
+
 static JsonArray *find_list(JsonObject *object, const char *path)
 {
     JsonNode *node = find(object, path);

@@ -14,5 +14,6 @@ JsonObject *document_parse(const char *json, GError **error);
 double document_number(JsonObject *object, const char *path);
 const char *document_text(JsonObject *object, const char *path);
 gboolean document_flag(JsonObject *object, const char *path);
-guint document_length(JsonObject *object, const char *path);                  /* of a list */
+JsonObject *document_object(JsonObject *object, const char *path); /* NULL: it has no members */
+guint document_length(JsonObject *object, const char *path);       /* of a list */
 JsonObject *document_element(JsonObject *object, const char *path, guint at); /* at < length */

@@ -89,8 +89,8 @@ bool options_parse(char *const *argv, Options *ret, GError **error)
     g_free(raw.instance);
     if (!ok)
         return false;
-    raw.options.arguments = g_strdupv(args[0] != NULL ? args + 1 : args);
     *ret = raw.options;
+    ret->arguments = g_strdupv(args[0] != NULL ? args + 1 : args);
     return true;
 }
 

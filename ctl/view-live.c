@@ -60,8 +60,8 @@ static double count_of(JsonObject *histogram, double bound)
 /* What that part of the values between the two documents does not pass; 0 without any. */
 static double quantile(JsonObject *before, JsonObject *stats, const char *name, double part)
 {
-    JsonObject *was = json_object_get_object_member(before, name);
-    JsonObject *is = json_object_get_object_member(stats, name);
+    JsonObject *was = document_object(before, name);
+    JsonObject *is = document_object(stats, name);
     double n = document_number(is, "count") - document_number(was, "count"), so_far = 0, bound = 0;
     for (guint i = 0; n > 0 && i < document_length(is, "buckets") && so_far < n * part; i++) {
         bound = json_array_get_double_element(bucket(is, i), 0);

@@ -21,7 +21,7 @@ struct Fb303Connection {
     int fd;
     struct event readable, writable;
     Fb303State state;
-    nsec_t active; /* when it came, had sent a whole message, or had taken a whole reply */
+    nsec_t active; /* when it came, was given a reply, or had taken a whole one */
     FrameReader reader;
     Buffer input;
     size_t taken; /* bytes of `input` that have been answered */
@@ -39,7 +39,7 @@ struct Fb303Connection {
 static char *peer_refusal(int fd)
 {
     struct ucred peer;
-    struct sockaddr_storage own;
+    struct sockaddr_storage own = {.ss_family = AF_UNSPEC};
     socklen_t peer_len = sizeof peer, own_len = sizeof own;
     if (getsockname(fd, (struct sockaddr *)&own, &own_len) < 0 || own.ss_family != AF_UNIX)
         return g_strdup("what changes the daemon is accepted only over its unix socket");
@@ -119,33 +119,53 @@ static void note_active(Fb303Connection *connection)
     list_append(&connection->set->open, &connection->link);
 }
 
-/* What is left of the replies; where nothing is, the next message is looked at. */
-static void write_replies(Fb303Connection *connection, Fb303State state)
+typedef enum SendStatus {
+    SEND_DONE,
+    SEND_BLOCKED, /* the peer does not take more for now */
+    SEND_E_BROKEN,
+} SendStatus;
+
+static SendStatus send_output(Fb303Connection *connection)
 {
-    Buffer *output = &connection->output;
+    const Buffer *output = &connection->output;
     while (connection->written < output->len) {
         ssize_t len = send(connection->fd, output->data + connection->written,
                            output->len - connection->written, MSG_NOSIGNAL);
-        if (len < 0 && errno == EINTR)
-            continue;
-        if (len < 0 && errno == EAGAIN) {
-            wait_for(connection, state);
-            return;
-        }
-        if (len < 0) {
-            close_connection(connection);
-            return;
-        }
-        connection->written += (size_t)len;
+        if (len >= 0)
+            connection->written += (size_t)len;
+        else if (errno == EAGAIN)
+            return SEND_BLOCKED;
+        else if (errno != EINTR)
+            return SEND_E_BROKEN;
     }
-    buffer_clear(output);
+    return SEND_DONE;
+}
+
+static void all_written(Fb303Connection *connection)
+{
+    buffer_clear(&connection->output);
     connection->written = 0;
     note_active(connection);
-    connection->state = state;
-    if (state == FB303_STATE_LAST_WORDS)
+    if (connection->state == FB303_STATE_LAST_WORDS)
         close_connection(connection);
     else
         take_next(connection);
+}
+
+/* WRITING, LAST_WORDS */
+static void write_output(Fb303Connection *connection)
+{
+    switch (send_output(connection)) {
+    case SEND_DONE:
+        all_written(connection);
+        return;
+    case SEND_BLOCKED:
+        wait_for(connection, connection->state);
+        return;
+    case SEND_E_BROKEN:
+        close_connection(connection);
+        return;
+    }
 }
 
 static void refuse(Fb303Connection *connection, ExceptionCode code, const char *text)
@@ -177,15 +197,16 @@ static void on_stats(StatsRequest *request, Stats *stats)
     check(connection->state == FB303_STATE_WAITING);
     answer(connection, stats);
     stats_free(stats);
+    note_active(connection);
     connection->taken += connection->message_size;
-    write_replies(connection, FB303_STATE_WRITING);
+    connection->state = FB303_STATE_WRITING;
+    write_output(connection);
 }
 
 /* Every message waits, whatever it is: so none is answered inside the answering of another. */
 static void collect_for(Fb303Connection *connection)
 {
     Fb303Connections *set = connection->set;
-    note_active(connection);
     wait_for(connection, FB303_STATE_WAITING);
     connection->request = (StatsRequest){.mailbox = set->mailbox, .done = on_stats};
     set->ops->collect(set->ops_data, &connection->request);
@@ -197,6 +218,14 @@ static void reject(Fb303Connection *connection, const char *why)
     log_limited(&set->log_limit, loop_now(set->loop), LOG_LEVEL_WARNING,
                 "fb303: a connection closed: %s", why);
     close_connection(connection);
+}
+
+static void reject_arguments(Fb303Connection *connection)
+{
+    if (connection->message.type != MESSAGE_ONEWAY)
+        refuse(connection, EXCEPTION_PROTOCOL_ERROR, "the arguments of this call do not parse");
+    connection->state = FB303_STATE_LAST_WORDS;
+    write_output(connection);
 }
 
 /* Looks for a message in what has been read, and reads on where there is none. */
@@ -213,8 +242,7 @@ static void take_next(Fb303Connection *connection)
         wait_for(connection, FB303_STATE_READING);
         return;
     case FRAME_E_BODY:
-        refuse(connection, EXCEPTION_PROTOCOL_ERROR, "the arguments of this call do not parse");
-        write_replies(connection, FB303_STATE_LAST_WORDS);
+        reject_arguments(connection);
         return;
     case FRAME_E_NOT_THRIFT:
         reject(connection, "what it sent is not Thrift");
@@ -252,7 +280,7 @@ static void on_writable(evutil_socket_t fd, short what, void *argument)
 {
     (void)fd, (void)what;
     Fb303Connection *connection = argument;
-    write_replies(connection, connection->state);
+    write_output(connection);
 }
 
 /* One that waits for statistics is not idle. */

@@ -11,7 +11,8 @@ import pytest
 import wire
 from admin import (NOBODY, admin, as_user, at_socket, changes, daemon_with_fb303, needs_root,
                    stats)
-from clients import PROTOCOLS, TRANSPORTS, Thrift
+from clients import (PROTOCOLS, THRIFTPY_FORMS, TRANSPORTS, Thrift, ThriftPy,
+                     thriftpy_idl)
 from fb303 import FacebookService
 from fb303.ttypes import fb_status
 from harness import Raw, crowd, eventually, program, refused_address
@@ -78,6 +79,20 @@ def test_an_ordinary_client_of_the_base_service(batchd):
         assert "profile" in refusal(client.getCpuProfile, 1)
 
 
+@pytest.mark.parametrize("form", THRIFTPY_FORMS)
+def test_thriftpy(bench, upstream, form):
+    """It reads the interface by itself, and has clients of its own."""
+    daemon = daemon_with_fb303(bench, upstream)
+    daemon.log.wait_for(r"server \S+ is up")
+    service = thriftpy_idl("admin").AdminService
+    with ThriftPy(daemon.admin_address, form, service) as client:
+        assert client.getName() == "thrift-batchd"
+        assert client.getStatus() == fb_status.ALIVE
+        assert client.getOptions() == OPTIONS
+        assert client.getCounters()[f"server_up.{upstream.address}"] == 1
+        assert json.loads(client.getStatsJson())["state"] == "running"
+
+
 def test_an_unknown_method(batchd):
     raw = connect_admin(batchd)
     send(raw, wire.call("getNothing", 3, (1, wire.STRING, b"x")), wire.call("getName", 4))
@@ -88,7 +103,7 @@ def test_an_unknown_method(batchd):
 
 # --- what it says ---------------------------------------------------------------------------------
 
-def test_counters_are_what_was_sent(bench, batchd):
+def test_counters_are_what_was_sent(batchd):
     measured = crowd(batchd, 20, 2000)
     assert measured["right"] == 2000
     with admin(batchd) as client:
@@ -178,7 +193,7 @@ def test_pause_holds_calls_and_resume_lets_them_go(bench, directory):
         assert receive(raw).value(0) == b"token-%d" % number
 
 
-def test_reload_says_what_is_wrong(bench, batchd):
+def test_reload_says_what_is_wrong(batchd):
     good = batchd.config.read_text()
     batchd.config.write_text(good + "\n[batch]\nwindw = 1ms\nmax_calls = none\n")
     with admin(batchd) as client:
@@ -299,7 +314,7 @@ def test_pipelined_calls_are_answered_in_order(batchd):
         assert (got.seqid, got.name) == (number, name.encode())
 
 
-def test_who_leaves_while_statistics_are_collected(bench, batchd):
+def test_who_leaves_while_statistics_are_collected(batchd):
     for number in range(MAX_CONNECTIONS - 1):
         raw = connect_admin(batchd)
         send(raw, *[wire.call("getCounters", number)] * 3)

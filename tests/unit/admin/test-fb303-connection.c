@@ -129,20 +129,29 @@ Test(fb303_connection, a_message_of_the_wrong_type_or_name_gets_an_exception_and
     fake_daemon_stop(&daemon);
 }
 
+/* A call that ends in the middle of its arguments, and a good one behind it. */
+static void send_broken(int fd, MessageType type)
+{
+    Buffer bytes = {0};
+    fb303_append_call(&bytes, framed, type, "getName", 1, none);
+    bytes.data[bytes.len - 1] = 99; /* where a field's type or the end should be */
+    fb303_append_call(&bytes, framed, MESSAGE_CALL, "getName", 2, none);
+    send_all(fd, (Bytes){bytes.data, bytes.len});
+    buffer_clear(&bytes);
+}
+
 Test(fb303_connection, arguments_that_do_not_parse_are_the_last_words)
 {
     FakeDaemon daemon;
     fake_daemon_start(&daemon, FB303_IDLE_TIMEOUT);
-    int fd = fake_daemon_connect(&daemon);
-    Buffer bytes = {0};
-    fb303_append_call(&bytes, framed, MESSAGE_CALL, "getName", 1, none);
-    bytes.data[bytes.len - 1] = 99; /* where a field's type or the end should be */
-    fb303_append_call(&bytes, framed, MESSAGE_CALL, "getName", 2, none);
-    send_all(fd, (Bytes){bytes.data, bytes.len});
+    int fd = fake_daemon_connect(&daemon), oneway = fake_daemon_connect(&daemon);
+    send_broken(fd, MESSAGE_CALL);
     expect_refusal(fd, 1, EXCEPTION_PROTOCOL_ERROR, "do not parse");
     expect_closed(fd);
-    buffer_clear(&bytes);
+    send_broken(oneway, MESSAGE_ONEWAY);
+    expect_closed(oneway);
     close(fd);
+    close(oneway);
     fake_daemon_stop(&daemon);
 }
 
