@@ -32,13 +32,23 @@ static GArray *new_array(size_t size, GDestroyNotify clear)
     return array;
 }
 
+GArray *event_array_new(void)
+{
+    return new_array(sizeof(EventStats), clear_event);
+}
+
+GArray *setting_array_new(void)
+{
+    return new_array(sizeof(SettingStats), clear_setting);
+}
+
 Stats *stats_new(void)
 {
     Stats *stats = g_new0(Stats, 1);
     stats->methods = new_array(sizeof(MethodStats), clear_method);
     stats->servers = new_array(sizeof(ServerStats), clear_server);
-    stats->events = new_array(sizeof(EventStats), clear_event);
-    stats->settings = new_array(sizeof(SettingStats), clear_setting);
+    stats->events = event_array_new();
+    stats->settings = setting_array_new();
     return stats;
 }
 
@@ -95,18 +105,6 @@ const char *call_outcome_name(CallOutcome outcome)
         [CALL_OUTCOME_WITHDRAWN] = "withdrawn",
     };
     return names[outcome];
-}
-
-const char *batch_reason_name(BatchReason reason)
-{
-    static const char *const names[BATCH_REASONS] = {
-        [BATCH_REASON_FULL_CALLS] = "full_calls",
-        [BATCH_REASON_FULL_BYTES] = "full_bytes",
-        [BATCH_REASON_SLOT] = "slot",
-        [BATCH_REASON_WINDOW] = "window",
-        [BATCH_REASON_NOBODY_LEFT] = "nobody_left",
-    };
-    return names[reason];
 }
 
 const char *client_error_name(ClientError error)

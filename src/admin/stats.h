@@ -74,12 +74,14 @@ uint64_t stats_n_outcome(const Stats *stats, CallOutcome outcome);
 /* Upstream messages that batching has saved: callers in batches, less the batches. */
 uint64_t stats_calls_saved(const Stats *stats);
 
+GArray *event_array_new(void);   /* of EventStats */
+GArray *setting_array_new(void); /* of SettingStats */
+
 /* NULL where there is no such setting; borrowed. */
 const SettingStats *stats_setting(const Stats *stats, const char *section, const char *key);
 
-/* The names of DESIGN's labels. */
+/* The names of DESIGN's labels; batch_reason_name() is in batch/batch.h. */
 const char *call_outcome_name(CallOutcome outcome);
-const char *batch_reason_name(BatchReason reason);
 const char *client_error_name(ClientError error);
 const char *server_failure_name(ServerFailure failure);
 const char *server_batching_name(ServerBatching batching); /* "yes", "no", "unknown" */

@@ -43,6 +43,10 @@ static inline void histogram_record(Histogram *histogram, uint64_t value)
     histogram->buckets[histogram_bucket(value)]++;
 }
 
+/* The value that `percent` of a hundred recorded ones do not pass, as far as the buckets tell: the
+ * largest of its bucket, at most `max`. 0 where nothing was recorded. */
+uint64_t histogram_percentile(const Histogram *histogram, unsigned percent);
+
 static inline void histogram_add(Histogram *total, const Histogram *part)
 {
     total->count += part->count;

@@ -45,6 +45,15 @@ const BatcherParams *batcher_params(const Batcher *batcher)
     return &batcher->params;
 }
 
+void batcher_set_params(Batcher *batcher, const BatcherParams *params)
+{
+    const BatcherParams before = batcher->params;
+    batcher->params = *params;
+    batcher->params.upstream = before.upstream;
+    batcher->params.method = before.method;
+    batcher->params.ordering = before.ordering;
+}
+
 PaceLoad batcher_load(const Batcher *batcher, nsec_t now)
 {
     PaceLoad load = batcher->load;
@@ -58,6 +67,15 @@ void batcher_add_caller(Batcher *batcher, Caller *caller)
 {
     check(caller->n_calls == 0 && !caller->departed);
     batcher->n_callers++;
+}
+
+void batcher_remove_caller(Batcher *batcher, Caller *caller)
+{
+    check(caller_is_free(caller) && !caller->departed);
+    returning_forget(caller);
+    caller->last_method = NULL;
+    batcher->n_callers--;
+    batcher_update_busy(batcher, caller);
 }
 
 void batcher_forget_caller(Batcher *batcher, Caller *caller)
@@ -318,6 +336,12 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
     batcher_update_busy(batcher, caller);
     if (caller->departed && !call->oneway)
         batcher_end_call(batcher, call, CALL_OUTCOME_WITHDRAWN, now);
+}
+
+void batcher_count_refused(Batcher *batcher, Bytes method)
+{
+    unsigned label = method_table_get(batcher->methods, method, NULL)->label;
+    batcher->counters->calls[label][CALL_OUTCOME_ERROR]++;
 }
 
 void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now)

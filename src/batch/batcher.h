@@ -41,11 +41,18 @@ void batcher_free(Batcher *batcher); /* no call may be left */
 
 const BatcherParams *batcher_params(const Batcher *batcher);
 
+/* Other rules from now on, for batches that are not sent. What calls carry with them stays as it
+ * is: upstream, method and ordering are not taken over. */
+void batcher_set_params(Batcher *batcher, const BatcherParams *params);
+
 /* For the pace: the calls so far whose methods are batched. */
 PaceLoad batcher_load(const Batcher *batcher, nsec_t now);
 
 /* A connected client: counts for "nobody left to wait for". */
 void batcher_add_caller(Batcher *batcher, Caller *caller);
+
+/* It is this batcher's no longer: another one gets its calls. It must be free and not departed. */
+void batcher_remove_caller(Batcher *batcher, Caller *caller);
 
 /* The client is gone: its waiting CALLs end as withdrawn, its ONEWAYs are still sent, and what is
  * in flight ends when it is answered. The caller must stay until its n_calls is 0; then
@@ -55,6 +62,9 @@ void batcher_forget_caller(Batcher *batcher, Caller *caller);
 
 /* Takes over a new call; `now` is the time at which its last byte was read. */
 void batcher_submit(Batcher *batcher, Call *call, nsec_t now);
+
+/* Counts a call that was answered with an error, or dropped, instead of being submitted. */
+void batcher_count_refused(Batcher *batcher, Bytes method);
 
 /* The next batch to be sent; NULL when none is due. It stays where it is. */
 Batch *batcher_next_due(const Batcher *batcher, nsec_t now);

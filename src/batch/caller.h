@@ -38,6 +38,12 @@ typedef struct Caller {
     bool departed;
 } Caller;
 
+/* Nothing of it is under way: its next call could go anywhere. */
+static inline bool caller_is_free(const Caller *caller)
+{
+    return caller->n_calls == 0 && caller->batch == NULL && caller->bound == NULL;
+}
+
 static inline void caller_init(Caller *caller)
 {
     *caller = (Caller){0};

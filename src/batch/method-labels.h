@@ -11,10 +11,10 @@ typedef struct MethodLabels MethodLabels;
 MethodLabels *method_labels_new(void);
 void method_labels_free(MethodLabels *labels);
 
-/* The index of `name` in Counters.calls; METHOD_LABEL_OTHER where there is no room for it, where it is
- * no UTF-8, and where `labels` is NULL. */
+/* The index of `name` in Counters.calls; METHOD_LABEL_OTHER where there is no room for it, where it
+ * is no UTF-8, and where `labels` is NULL. */
 unsigned method_labels_get(MethodLabels *labels, Bytes name);
 
-/* The name of an index, UTF-8, borrowed for the life of `labels`; NULL where there is none yet. Other
- * methods are "other", and so is one of that name. */
+/* The name of an index, UTF-8, borrowed for the life of `labels`; NULL where there is none yet.
+ * Other methods are "other", and so is one of that name. */
 const char *method_labels_name(MethodLabels *labels, unsigned label);

@@ -144,6 +144,19 @@ Method *method_table_get(MethodTable *table, Bytes name, Method *latest)
     return method;
 }
 
+void method_table_inherit(MethodTable *table, const MethodTable *before)
+{
+    GHashTableIter iterator;
+    gpointer value;
+    g_hash_table_iter_init(&iterator, before->methods);
+    while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+        const Method *known = value;
+        Method *method = method_table_get(table, known->name, NULL);
+        method->answers = known->answers;
+        method->oneway = known->oneway;
+    }
+}
+
 void method_learn_answers(Method *method)
 {
     if (method->name.len == 0)

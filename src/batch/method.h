@@ -73,6 +73,9 @@ MethodTable *method_table_new(MethodPolicy *const *policies, size_t n_policies,
                               MethodLabels *labels);
 void method_table_free(MethodTable *table);
 
+/* Takes over what `before` has learnt. */
+void method_table_inherit(MethodTable *table, const MethodTable *before);
+
 /* The method of that name, never NULL. `latest` may be NULL or any earlier result: looked at first.
  * What is kept is bounded: names that are longer than METHOD_NAME_MAX, or new when there are
  * METHOD_TABLE_MAX, share one Method for each policy, which learns nothing (`name` empty). */

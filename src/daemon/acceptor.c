@@ -1,5 +1,7 @@
 #include "daemon/acceptor.h"
 
+#include <systemd/sd-daemon.h>
+
 #include "base/log.h"
 #include "net/listener.h"
 
@@ -65,21 +67,26 @@ static void on_accept(void *data, int fd)
         mailbox_post(worker_mailbox(worker), read_client_letter, worker, fd);
 }
 
-static bool add_listener(Acceptor *acceptor, const Address *address, GError **error)
+static bool add_listener(Acceptor *acceptor, Listener *listener, const char *remark)
 {
-    Listener *listener =
-        listener_new(worker_loop(worker_at(acceptor, 0)), address,
-                     acceptor->config->daemon.socket_mode, on_accept, acceptor, error);
     if (listener == NULL)
         return false;
     g_ptr_array_add(acceptor->listeners, listener);
     char text[ADDRESS_TEXT_SIZE];
     listener_format(listener, text);
-    log_info("listening on %s", text);
+    log_info("listening on %s%s", text, remark);
     return true;
 }
 
-static bool add_listeners(Acceptor *acceptor, GError **error)
+static bool open_listener(Acceptor *acceptor, const Address *address, GError **error)
+{
+    Loop *loop = worker_loop(worker_at(acceptor, 0));
+    mode_t mode = acceptor->config->daemon.socket_mode;
+    return add_listener(acceptor, listener_new(loop, address, mode, on_accept, acceptor, error),
+                        "");
+}
+
+static bool open_listeners(Acceptor *acceptor, GError **error)
 {
     const GArray *names = acceptor->config->daemon.listen;
     for (guint i = 0; i < names->len; i++) {
@@ -88,11 +95,35 @@ static bool add_listeners(Acceptor *acceptor, GError **error)
         if (addresses == NULL)
             return false;
         for (guint j = 0; j < addresses->len; j++) {
-            if (!add_listener(acceptor, &g_array_index(addresses, Address, j), error))
+            if (!open_listener(acceptor, &g_array_index(addresses, Address, j), error))
                 return false;
         }
     }
     return true;
+}
+
+static bool adopt_listeners(Acceptor *acceptor, int n_passed, GError **error)
+{
+    Loop *loop = worker_loop(worker_at(acceptor, 0));
+    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + n_passed; fd++) {
+        if (!add_listener(acceptor, listener_adopt(loop, fd, on_accept, acceptor, error),
+                          " (passed by systemd)"))
+            return false;
+    }
+    return true;
+}
+
+static bool add_listeners(Acceptor *acceptor, GError **error)
+{
+    int n_passed = sd_listen_fds(true); /* what this daemon starts is not to take them, too */
+    if (n_passed < 0) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "cannot take the sockets that were passed (LISTEN_FDS): %s",
+                    g_strerror(-n_passed));
+        return false;
+    }
+    return n_passed > 0 ? adopt_listeners(acceptor, n_passed, error)
+                        : open_listeners(acceptor, error);
 }
 
 static void free_listener(gpointer listener)
@@ -113,6 +144,14 @@ Acceptor *acceptor_new(const Config *config, GPtrArray *workers, GError **error)
         return NULL;
     }
     return acceptor;
+}
+
+void acceptor_set_config(Acceptor *acceptor, const Config *config)
+{
+    bool mode_differs = config->daemon.socket_mode != acceptor->config->daemon.socket_mode;
+    acceptor->config = config;
+    for (guint i = 0; mode_differs && i < acceptor->listeners->len; i++)
+        listener_set_mode(g_ptr_array_index(acceptor->listeners, i), config->daemon.socket_mode);
 }
 
 void acceptor_free(Acceptor *acceptor)

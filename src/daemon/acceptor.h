@@ -11,7 +11,10 @@
 
 typedef struct Acceptor Acceptor;
 
-/* Opens the sockets on the loop of the first of `workers`, whose thread is the main thread. Both
- * are borrowed. */
+/* Takes the sockets that systemd has passed (LISTEN_FDS), or opens those of `listen`, on the loop
+ * of the first of `workers`, whose thread is the main thread. Both arguments are borrowed. No other
+ * thread may run: it changes the environment. */
 Acceptor *acceptor_new(const Config *config, GPtrArray *workers, GError **error);
+/* Other values of max_clients and socket_mode from now on. `config` is borrowed. */
+void acceptor_set_config(Acceptor *acceptor, const Config *config);
 void acceptor_free(Acceptor *acceptor); /* stops listening */

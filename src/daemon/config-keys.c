@@ -70,8 +70,9 @@ static const ValueChoice response_items[] = {
 };
 
 static const ConfigKey daemon_keys[] = {
-    {"listen", "127.0.0.1:9090", value_parse_listen_addresses, AT(daemon.listen), ANY},
-    {"workers", "1", value_parse_count, AT(daemon.workers), RANGE(1, 256)},
+    {"listen", "127.0.0.1:9090", value_parse_listen_addresses, AT(daemon.listen), ANY,
+     .needs_restart = true},
+    {"workers", "1", value_parse_count, AT(daemon.workers), RANGE(1, 256), .needs_restart = true},
     {"log_level", "info", value_parse_choice, AT(daemon.log_level), CHOICE(log_levels)},
     {"drain_timeout", "10s", value_parse_duration, AT(daemon.drain_timeout),
      RANGE_OR_ZERO(NSEC_PER_MSEC, NSEC_PER_HOUR, NULL)},
@@ -128,9 +129,9 @@ static const ConfigKey upstream_keys[] = {
 
 static const ConfigKey admin_keys[] = {
     {"http", NULL, value_parse_listen_address, AT(admin.http), EXAMPLE("127.0.0.1:9901"),
-     .without_effect = true},
+     .needs_restart = true},
     {"fb303", NULL, value_parse_listen_address, AT(admin.fb303),
-     EXAMPLE("unix:/run/thrift-batchd/fb303.sock"), .without_effect = true},
+     EXAMPLE("unix:/run/thrift-batchd/fb303.sock"), .needs_restart = true},
 };
 
 /* `batch` comes first: what the native keys need depends on it. */

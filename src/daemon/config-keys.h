@@ -22,7 +22,7 @@ typedef struct ConfigKey {
     size_t offset;  /* in Config, for the keys of [method.NAME] in MethodPolicy */
     ValueRule rule; /* without example: the default is one */
     ConfigNeed need;
-    bool without_effect; /* in this version */
+    bool needs_restart; /* a reload does not change it */
 } ConfigKey;
 
 typedef struct ConfigSection {

@@ -1,48 +1,8 @@
 /* "did you mean": for somebody who edits the file and has mistyped or misplaced a name. */
 #include <string.h>
 
+#include "base/nearest.h"
 #include "daemon/config-keys.h"
-
-/* Case, and '-' for '_', are slips that cost nothing. */
-static char fold(char c)
-{
-    return c == '-' ? '_' : g_ascii_tolower(c);
-}
-
-/* How many letters to insert, delete or replace to make `b` of `a` (Levenshtein). */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t len = strlen(b);
-    g_autofree size_t *row = g_new(size_t, len + 1);
-
-    for (size_t j = 0; j <= len; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < len; j++) {
-            size_t replaced = diagonal + (fold(a[i]) != fold(b[j]));
-            diagonal = row[j + 1];
-            row[j + 1] = MIN(replaced, MIN(row[j], diagonal) + 1);
-        }
-    }
-    return row[len];
-}
-
-typedef struct Nearest {
-    const char *name; /* NULL: nothing is near */
-    size_t distance;
-} Nearest;
-
-static void consider(Nearest *nearest, const char *candidate, const char *word)
-{
-    size_t distance = edit_distance(word, candidate);
-
-    if (distance > (strlen(candidate) + 1) / 3)
-        return;
-    if (!nearest->name || distance < nearest->distance)
-        *nearest = (Nearest){candidate, distance};
-}
 
 static const ConfigSection *find_owner(const char *key)
 {
@@ -64,7 +24,7 @@ char *config_suggest_key(const ConfigSection *section, const char *name)
     Nearest nearest = {0};
 
     for (size_t i = 0; i < section->n_keys; i++)
-        consider(&nearest, section->keys[i].name, name);
+        nearest_consider(&nearest, section->keys[i].name, name);
     if (owner)
         g_string_append_printf(text, "it belongs in [%s]; ", title(owner));
     else if (nearest.name)
@@ -83,10 +43,10 @@ char *config_suggest_section(const char *name)
     Nearest nearest = {0};
 
     for (size_t i = 0; i < CONFIG_N_SECTIONS; i++)
-        consider(&nearest, config_sections[i].name, name);
+        nearest_consider(&nearest, config_sections[i].name, name);
     if (nearest.name)
         g_string_append_printf(text, "did you mean [%s]? ", nearest.name);
-    else if (edit_distance(word, "method") <= 2)
+    else if (nearest_distance(word, "method") <= 2)
         g_string_append(text, "did you mean [" CONFIG_METHOD_PREFIX "NAME]? ");
 
     g_string_append(text, "valid sections:");

@@ -21,7 +21,6 @@ static G_DEFINE_QUARK(config - error, config_error)
     typedef struct Load {
     const IniFile *file;
     ConfigReport errors;
-    ConfigReport without_effect;
 } Load;
 
 static bool parse_value(const ConfigKey *key, const char *text, void *base, GError **error)
@@ -43,9 +42,6 @@ static bool load_given(Load *load, const char *section, const ConfigKey *key, co
         config_report_add(&load->errors, given->line, section, key->name, "%s", error->message);
         return false;
     }
-    if (key->without_effect)
-        config_report_add(&load->without_effect, given->line, section, key->name,
-                          "accepted, but has no effect in this version");
     return true;
 }
 
@@ -171,38 +167,61 @@ static void free_policy(void *policy)
     method_policy_free(policy);
 }
 
-static Config *new_config(const char *path)
+static Config *new_config(const char *path, IniFile *file)
 {
     Config *config = g_new0(Config, 1);
 
     config->path = g_strdup(path);
+    config->file = file;
     config->methods = g_ptr_array_new_with_free_func(free_policy);
+    config->n_refs = 1;
+    return config;
+}
+
+static void set_error(GError **error, const ConfigReport *report)
+{
+    g_auto(GStrv) lines = config_report_lines(report);
+    g_autofree char *text = g_strjoinv("\n", lines);
+
+    g_set_error_literal(error, config_error_quark(), 0, text);
+}
+
+/* Takes `file` over; NULL where `load` already says why. */
+static Config *make_config(Load *load, const char *path, IniFile *file, GError **error)
+{
+    Config *config = new_config(path, file);
+
+    load->file = file;
+    if (file)
+        load_config(load, config);
+    if (!config_report_empty(&load->errors)) {
+        set_error(error, &load->errors);
+        g_clear_pointer(&config, config_unref);
+    }
+    config_report_clear(&load->errors);
     return config;
 }
 
 Config *config_load(const char *path, GError **error)
 {
-    Config *config = new_config(path);
     Load load = {0};
 
     config_report_init(&load.errors, path);
-    config_report_init(&load.without_effect, path);
+    IniFile *file = ini_file_load(path, &load.errors);
+    return make_config(&load, path, file, error);
+}
 
-    g_autoptr(IniFile) file = ini_file_load(path, &load.errors);
-    load.file = file;
-    if (file)
-        load_config(&load, config);
-    config->without_effect = config_report_lines(&load.without_effect);
+Config *config_from_file(const char *path, IniFile *file, GError **error)
+{
+    Load load = {0};
 
-    if (!config_report_empty(&load.errors)) {
-        g_auto(GStrv) lines = config_report_lines(&load.errors);
-        g_autofree char *text = g_strjoinv("\n", lines);
-        g_set_error_literal(error, config_error_quark(), 0, text);
-        config_free(config);
-        config = NULL;
-    }
-    config_report_clear(&load.errors);
-    config_report_clear(&load.without_effect);
+    config_report_init(&load.errors, path);
+    return make_config(&load, path, file, error);
+}
+
+Config *config_ref(Config *config)
+{
+    g_atomic_int_inc(&config->n_refs);
     return config;
 }
 
@@ -212,9 +231,9 @@ static void free_address(AddressName *name)
     g_free(name);
 }
 
-void config_free(Config *config)
+void config_unref(Config *config)
 {
-    if (!config)
+    if (!config || !g_atomic_int_dec_and_test(&config->n_refs))
         return;
     g_free(config->path);
     g_clear_pointer(&config->daemon.listen, g_array_unref);
@@ -223,11 +242,6 @@ void config_free(Config *config)
     free_address(config->admin.http);
     free_address(config->admin.fb303);
     g_ptr_array_unref(config->methods);
-    g_strfreev(config->without_effect);
+    ini_file_free(config->file);
     g_free(config);
-}
-
-char **config_without_effect(const Config *config)
-{
-    return g_strdupv(config->without_effect);
 }

@@ -1,5 +1,6 @@
 /* The ini file (thrift-batchd.ini), parsed, checked and complete with defaults. All errors of a
- * file are found and reported at once; there is no half-valid Config. */
+ * file are found and reported at once; there is no half-valid Config. It does not change: what
+ * changes live is another Config. */
 #pragma once
 
 #include <glib.h>
@@ -70,15 +71,17 @@ typedef struct Config {
     BatchConfig batch;
     UpstreamConfig upstream;
     AdminConfig admin;
-    GPtrArray *methods;    /* of MethodPolicy *, owned; in the file's order */
-    char **without_effect; /* see config_without_effect() */
+    GPtrArray *methods;   /* of MethodPolicy *, owned; in the file's order */
+    struct IniFile *file; /* that it was made from */
+    int n_refs;
 } Config;
 
 /* Reads and checks a file. NULL with *error set, one line an error, each "FILE:LINE: [section] key:
  * what is wrong; what would be right". */
 Config *config_load(const char *path, GError **error);
-void config_free(Config *config);
+Config *config_ref(Config *config); /* from any thread, like the next */
+void config_unref(Config *config);
 
-/* One line for each key of the file that is accepted but has no effect in this version. Owned by
- * the caller; NULL-terminated; empty when there is none. */
-char **config_without_effect(const Config *config);
+/* The same from a file that was read before, whose values may have been set since. Takes `file`
+ * over. */
+Config *config_from_file(const char *path, struct IniFile *file, GError **error);

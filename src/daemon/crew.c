@@ -7,6 +7,12 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "daemon/acceptor.h"
+#include "daemon/collector.h"
+#include "daemon/config-live.h"
+#include "daemon/descriptor-limit.h"
+#include "daemon/notify.h"
+#include "daemon/progress.h"
+#include "daemon/watchdog.h"
 #include "daemon/worker.h"
 
 /* The thread of a worker other than the first. */
@@ -17,8 +23,12 @@ typedef struct Thread {
 } Thread;
 
 struct Crew {
-    const Config *config;
+    Config *config; /* in force; the main thread's */
+    GMutex mutex;
+    Config *next; /* that all are to take over, once told; with `mutex`, never NULL */
     Resolver *resolver;
+    MethodLabels *labels;
+    Collector *collector;
     Bounds *bounds;
     GPtrArray *workers; /* of Worker */
     Thread *threads;    /* of all workers but the first */
@@ -26,7 +36,10 @@ struct Crew {
     Acceptor *acceptor; /* NULL once draining */
     LoopTimer drain;
     guint n_settled;
-    bool ending; /* the workers have been asked to */
+    Progress *progress; /* NULL before crew_run() */
+    Watchdog *watchdog; /* NULL where nobody waits for it */
+    bool paused;
+    bool draining;
 };
 
 static Worker *worker_at(const Crew *crew, guint i)
@@ -66,6 +79,17 @@ static void read_server_up_letter(void *data, int value)
     worker_server_up(data);
 }
 
+static void read_config_letter(void *data, int value)
+{
+    (void)value;
+    worker_take_config(data);
+}
+
+static void read_paused_letter(void *data, int paused)
+{
+    worker_set_paused(data, paused != 0);
+}
+
 static void read_stop_letter(void *data, int value)
 {
     (void)value;
@@ -73,11 +97,11 @@ static void read_stop_letter(void *data, int value)
 }
 
 /* The first comes last: it stops the main loop. */
-static void ask_all(Crew *crew, MailboxRun *run)
+static void ask_all(Crew *crew, MailboxRun *run, int value)
 {
     for (guint i = crew->workers->len - 1; i > 0; i--)
-        mailbox_post(worker_mailbox(worker_at(crew, i)), run, worker_at(crew, i), 0);
-    run(worker_at(crew, 0), 0);
+        mailbox_post(worker_mailbox(worker_at(crew, i)), run, worker_at(crew, i), value);
+    run(worker_at(crew, 0), value);
 }
 
 /* From any thread. */
@@ -99,17 +123,9 @@ static void on_server_up(void *data)
     post_all(data, read_server_up_letter);
 }
 
-static void end_all(Crew *crew, MailboxRun *how)
-{
-    if (crew->ending)
-        return;
-    crew->ending = true;
-    ask_all(crew, how);
-}
-
 static void on_drain_timeout(void *data)
 {
-    end_all(data, read_give_up_letter);
+    ask_all(data, read_give_up_letter, 0);
 }
 
 static void count_settled(void *data, int value)
@@ -118,7 +134,7 @@ static void count_settled(void *data, int value)
     Crew *crew = data;
     crew->n_settled++;
     if (crew->n_settled == crew->workers->len)
-        end_all(crew, read_end_letter);
+        ask_all(crew, read_end_letter, 0);
 }
 
 /* On the thread of any worker. */
@@ -132,9 +148,12 @@ void crew_drain(Crew *crew)
 {
     /* First those who may still read calls, then the sockets: who sees that nobody listens any
      * more finds everybody draining. A client on its way to a worker comes before the letter. */
-    ask_all(crew, read_drain_letter);
+    crew->draining = true;
+    ask_all(crew, read_drain_letter, 0);
     g_clear_pointer(&crew->acceptor, acceptor_free);
     nsec_t timeout = crew->config->daemon.drain_timeout;
+    notify_stopping(timeout);
+    progress_drain(crew->progress, loop_now(crew_loop(crew)) + timeout);
     if (timeout == 0)
         on_drain_timeout(crew);
     else
@@ -143,7 +162,120 @@ void crew_drain(Crew *crew)
 
 void crew_stop(Crew *crew)
 {
-    ask_all(crew, read_stop_letter);
+    ask_all(crew, read_stop_letter, 0);
+}
+
+bool crew_is_draining(const Crew *crew)
+{
+    return crew->draining;
+}
+
+/* Changing */
+
+Config *crew_config(Crew *crew)
+{
+    g_mutex_lock(&crew->mutex);
+    Config *config = config_ref(crew->next);
+    g_mutex_unlock(&crew->mutex);
+    return config;
+}
+
+static void get_max(const Config *config, uint64_t ret[BOUNDS])
+{
+    ret[BOUND_CALLS] = config->upstream.max_pending_calls;
+    ret[BOUND_BYTES] = config->upstream.max_pending_bytes;
+}
+
+static void log_config(const Config *before, const Config *config)
+{
+    g_autofree char *changes = config_describe_changes(before, config);
+    if (config_is_live(config))
+        log_info("until the next reload: %s", changes);
+    else
+        log_info("reloaded %s: %s", config->path,
+                 changes[0] != '\0' ? changes : "nothing has changed");
+}
+
+/* On the main thread. */
+static void take_config(void *data, int value)
+{
+    (void)value;
+    Crew *crew = data;
+    Config *before = crew->config;
+    crew->config = crew_config(crew);
+    uint64_t max[BOUNDS];
+    get_max(crew->config, max);
+    bounds_set_max(crew->bounds, max);
+    log_set_level(crew->config->daemon.log_level);
+    descriptor_limit_raise(crew->config);
+    if (crew->acceptor != NULL)
+        acceptor_set_config(crew->acceptor, crew->config);
+    ask_all(crew, read_config_letter, 0);
+    resolver_set_names(crew->resolver, crew->config->upstream.servers,
+                       crew->config->upstream.resolve_interval);
+    log_config(before, crew->config);
+    config_unref(before);
+}
+
+void crew_set_config(Crew *crew, Config *config)
+{
+    config_ref(config);
+    g_mutex_lock(&crew->mutex);
+    Config *before = crew->next;
+    crew->next = config;
+    g_mutex_unlock(&crew->mutex);
+    config_unref(before);
+    mailbox_post(worker_mailbox(worker_at(crew, 0)), take_config, crew, 0);
+}
+
+static void take_paused(void *data, int paused)
+{
+    Crew *crew = data;
+    if (crew->draining || crew->paused == (paused != 0))
+        return;
+    crew->paused = paused != 0;
+    log_info(crew->paused ? "paused: calls are held until it is resumed" : "resumed");
+    ask_all(crew, read_paused_letter, paused);
+}
+
+void crew_set_paused(Crew *crew, bool paused)
+{
+    mailbox_post(worker_mailbox(worker_at(crew, 0)), take_paused, crew, paused);
+}
+
+static void take_drain(void *data, int value)
+{
+    (void)value;
+    Crew *crew = data;
+    if (crew->draining)
+        return;
+    log_info("draining: asked to by an admin interface");
+    crew_drain(crew);
+}
+
+void crew_request_drain(Crew *crew)
+{
+    mailbox_post(worker_mailbox(worker_at(crew, 0)), take_drain, crew, 0);
+}
+
+void crew_collect(Crew *crew, StatsRequest *request)
+{
+    collector_collect(crew->collector, request);
+}
+
+/* On the main thread. */
+static void look(void *data, Config **ret_config, DaemonState *ret_state)
+{
+    Crew *crew = data;
+    *ret_config = config_ref(crew->config);
+    *ret_state = crew->draining ? DAEMON_STATE_DRAINING
+                 : crew->paused ? DAEMON_STATE_PAUSED
+                                : DAEMON_STATE_RUNNING;
+}
+
+static Config *current_config(void *data)
+{
+    return crew_config(data);
 }
 
 /* Threads */
@@ -199,9 +331,10 @@ static void join_threads(Crew *crew)
 static bool add_workers(Crew *crew, GError **error)
 {
     WorkerParams params = {
-        .config = crew->config,
         .resolver = crew->resolver,
         .bounds = crew->bounds,
+        .labels = crew->labels,
+        .config = current_config,
         .on_settled = on_settled,
         .on_server_up = on_server_up,
         .data = crew,
@@ -230,17 +363,20 @@ static void free_worker(gpointer worker)
     worker_free(worker);
 }
 
-Crew *crew_new(const Config *config, GError **error)
+Crew *crew_new(Config *config, GError **error)
 {
-    const uint64_t max[BOUNDS] = {
-        [BOUND_CALLS] = config->upstream.max_pending_calls,
-        [BOUND_BYTES] = config->upstream.max_pending_bytes,
-    };
+    uint64_t max[BOUNDS];
+    get_max(config, max);
     Crew *crew = g_new0(Crew, 1);
-    crew->config = config;
+    crew->config = config_ref(config);
+    crew->next = config_ref(config);
+    g_mutex_init(&crew->mutex);
+    crew->labels = method_labels_new();
     crew->resolver = resolver_new(config->upstream.servers, config->upstream.resolve_interval);
     crew->bounds = bounds_new(config->daemon.workers, max);
     crew->workers = g_ptr_array_new_with_free_func(free_worker);
+    CollectorParams params = {crew->workers, crew->resolver, crew->labels, look, crew};
+    crew->collector = collector_new(&params);
     if (!set_up(crew, error)) {
         crew_free(crew);
         return NULL;
@@ -256,6 +392,7 @@ void crew_free(Crew *crew)
         crew_stop(crew);
         join_threads(crew);
     }
+    collector_free(crew->collector);
     resolver_free(crew->resolver);
     acceptor_free(crew->acceptor);
     if (crew->drain.loop != NULL)
@@ -263,6 +400,10 @@ void crew_free(Crew *crew)
     g_ptr_array_unref(crew->workers);
     g_free(crew->threads);
     bounds_free(crew->bounds);
+    method_labels_free(crew->labels);
+    config_unref(crew->config);
+    config_unref(crew->next);
+    g_mutex_clear(&crew->mutex);
     g_free(crew);
 }
 
@@ -271,10 +412,50 @@ Loop *crew_loop(Crew *crew)
     return worker_loop(worker_at(crew, 0));
 }
 
+/* NULL where nobody waits for it. */
+static Watchdog *start_watchdog(Crew *crew)
+{
+    nsec_t interval = notify_watchdog_interval();
+    if (interval == 0)
+        return NULL;
+    g_autoptr(GPtrArray) mailboxes = g_ptr_array_new();
+    for (guint i = 0; i < crew->workers->len; i++)
+        g_ptr_array_add(mailboxes, worker_mailbox(worker_at(crew, i)));
+    WatchdogParams params = {
+        .loop = crew_loop(crew),
+        .home = worker_mailbox(worker_at(crew, 0)),
+        .watched = mailboxes,
+        .period = interval / 2,
+        .alive = notify_alive,
+    };
+    return watchdog_new(&params);
+}
+
+static void collect(void *data, StatsRequest *request)
+{
+    crew_collect(data, request);
+}
+
+static Progress *start_progress(Crew *crew)
+{
+    ProgressParams params = {
+        .loop = crew_loop(crew),
+        .mailbox = worker_mailbox(worker_at(crew, 0)),
+        .collect = collect,
+        .data = crew,
+    };
+    return progress_new(&params);
+}
+
 void crew_run(Crew *crew)
 {
+    notify_ready();
+    crew->watchdog = start_watchdog(crew);
+    crew->progress = start_progress(crew);
     worker_run(worker_at(crew, 0));
     join_threads(crew);
+    progress_free(crew->progress);
+    watchdog_free(crew->watchdog);
 }
 
 guint crew_size(const Crew *crew)

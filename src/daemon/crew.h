@@ -1,5 +1,5 @@
-/* The crew: all workers, their threads, the acceptor that gives them clients, and the resolver that
- * tells them of servers.
+/* The crew: all workers, their threads, the acceptor that gives them clients, the resolver that
+ * tells them of servers, and the collector of what they have counted.
  *
  *   main thread   signals --> Crew      Acceptor   worker 1
  *                              |           |           ^ |
@@ -16,6 +16,7 @@
 
 #include <glib.h>
 
+#include "admin/admin.h"
 #include "base/counters.h"
 #include "daemon/config.h"
 #include "net/loop.h"
@@ -23,21 +24,38 @@
 typedef struct Crew Crew;
 
 /* Opens the listening sockets and starts the threads; all workers wait for
- * crew_run() to have clients. `config` is borrowed and outlives the crew. */
-Crew *crew_new(const Config *config, GError **error);
+ * crew_run() to have clients. `config` is referenced. */
+Crew *crew_new(Config *config, GError **error);
 void crew_free(Crew *crew);
 
 /* The main thread's. */
 Loop *crew_loop(Crew *crew);
 
-/* Works until it is drained or stopped. */
+/* Works until it is drained or stopped, and tells the service manager of it. */
 void crew_run(Crew *crew);
 
 /* Stops accepting, finishes the calls that were accepted, at most for drain_timeout, then stops. */
 void crew_drain(Crew *crew);
 
+bool crew_is_draining(const Crew *crew);
+
 /* Stops at once. */
 void crew_stop(Crew *crew);
+
+/* From any thread */
+
+/* The configuration that was set last; the caller unrefs it. */
+Config *crew_config(Crew *crew);
+
+/* Another configuration from now on; what only a restart changes stays as it is. Whoever collects
+ * afterwards sees it. */
+void crew_set_config(Crew *crew, Config *config);
+
+/* Calls are held and nothing is sent while the crew is paused; draining ends that. */
+void crew_set_paused(Crew *crew, bool paused);
+
+void crew_request_drain(Crew *crew);
+void crew_collect(Crew *crew, StatsRequest *request); /* see admin.h */
 
 guint crew_size(const Crew *crew);
 

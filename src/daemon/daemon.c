@@ -3,28 +3,28 @@
 #include <glib.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
-#include <systemd/sd-daemon.h>
 
+#include "admin/admin.h"
 #include "base/check.h"
 #include "base/log.h"
 #include "daemon/config.h"
+#include "daemon/control.h"
 #include "daemon/crew.h"
+#include "daemon/descriptor-limit.h"
+#include "daemon/notify.h"
 #include "daemon/options.h"
 #include "daemon/stderr-log.h"
 
 typedef struct Daemon {
     Crew *crew;
-    struct event sigterm, sigint;
-    bool draining;
+    Control control;
+    Admin *admin; /* NULL: no admin interface is configured */
+    struct event sigterm, sigint, sighup;
     bool cut_short; /* by a second signal */
 } Daemon;
 
 static int print_check(const Config *config)
 {
-    g_auto(GStrv) without_effect = config_without_effect(config);
-    for (char **line = without_effect; *line != NULL; line++)
-        printf("%s\n", *line);
     printf("%s: OK\n", config->path);
     return EXIT_OK;
 }
@@ -33,23 +33,42 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
 {
     (void)what;
     Daemon *daemon = argument;
-    if (daemon->draining) {
+    if (crew_is_draining(daemon->crew)) {
         log_warning("%s again: ending at once", g_strsignal((gint)number));
         daemon->cut_short = true;
         crew_stop(daemon->crew);
         return;
     }
     log_info("%s: draining", g_strsignal((gint)number));
-    daemon->draining = true;
-    sd_notify(0, "STOPPING=1\nSTATUS=Draining");
     crew_drain(daemon->crew);
 }
 
-static void add_signal(Daemon *daemon, struct event *event, int number)
+static void on_hangup(evutil_socket_t number, short what, void *argument)
+{
+    (void)number;
+    (void)what;
+    Daemon *daemon = argument;
+    if (!crew_is_draining(daemon->crew))
+        control_reload(&daemon->control, NULL);
+}
+
+static void add_signal(Daemon *daemon, struct event *event, int number,
+                       event_callback_fn on_arrival)
 {
     struct event_base *base = crew_loop(daemon->crew)->base;
-    check(evsignal_assign(event, base, number, on_signal, daemon) == 0);
+    check(evsignal_assign(event, base, number, on_arrival, daemon) == 0);
     check(evsignal_add(event, NULL) == 0);
+}
+
+/* What comes before they can be obeyed waits. */
+static void mask_signals(int how)
+{
+    sigset_t obeyed;
+    sigemptyset(&obeyed);
+    sigaddset(&obeyed, SIGTERM);
+    sigaddset(&obeyed, SIGINT);
+    sigaddset(&obeyed, SIGHUP);
+    check(pthread_sigmask(how, &obeyed, NULL) == 0);
 }
 
 static uint64_t n_ended(const Counters *counters)
@@ -92,57 +111,70 @@ static void log_summary(const Crew *crew)
 
 static int run(Daemon *daemon)
 {
-    add_signal(daemon, &daemon->sigterm, SIGTERM);
-    add_signal(daemon, &daemon->sigint, SIGINT);
+    add_signal(daemon, &daemon->sigterm, SIGTERM, on_signal);
+    add_signal(daemon, &daemon->sigint, SIGINT, on_signal);
+    add_signal(daemon, &daemon->sighup, SIGHUP, on_hangup);
+    mask_signals(SIG_UNBLOCK);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
-    sd_notify(0, "READY=1\nSTATUS=Batching");
     crew_run(daemon->crew);
     event_del(&daemon->sigterm);
     event_del(&daemon->sigint);
+    event_del(&daemon->sighup);
+    signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN); /* the status is decided */
     signal(SIGINT, SIG_IGN);
     log_summary(daemon->crew);
     return daemon->cut_short ? EXIT_FAILED : EXIT_OK;
 }
 
-/* Descriptors besides those of clients and upstream connections: log, listeners, connections for
- * what is passed through; and of a worker: two epoll sets, libevent's pipe, timer and mailbox. */
-enum { SPARE_DESCRIPTORS = 64, WORKER_DESCRIPTORS = 6 };
-
-/* The soft limit of descriptors is often 1024; the hard one is the administrator's word. */
-static void raise_descriptor_limit(const Config *config)
+static bool open_admin(Daemon *daemon, const Config *config, GError **error)
 {
-    const UpstreamConfig *upstream = &config->upstream;
-    rlim_t need = config->client.max_clients + SPARE_DESCRIPTORS +
-                  config->daemon.workers *
-                      (WORKER_DESCRIPTORS + (rlim_t)upstream->servers->len * upstream->connections);
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
-        return;
-    limit.rlim_cur = MIN(need, limit.rlim_max);
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < need)
-        log_warning("max_clients = %u needs %llu descriptors, the limit is %llu (LimitNOFILE=)",
-                    config->client.max_clients, (unsigned long long)need,
-                    (unsigned long long)limit.rlim_cur);
+    const AdminParams params = {
+        .http = config->admin.http,
+        .fb303 = config->admin.fb303,
+        .socket_mode = config->daemon.socket_mode,
+        .ops = &control_ops,
+        .ops_data = &daemon->control,
+    };
+    if (params.http == NULL && params.fb303 == NULL)
+        return true;
+    daemon->admin = admin_new(&params, error);
+    return daemon->admin != NULL;
 }
 
-static int serve(const Config *config)
+static bool set_up(Daemon *daemon, Config *config, GError **error)
+{
+    daemon->crew = crew_new(config, error);
+    if (daemon->crew == NULL)
+        return false;
+    control_init(&daemon->control, daemon->crew);
+    return open_admin(daemon, config, error);
+}
+
+static void clear(Daemon *daemon)
+{
+    admin_free(daemon->admin);
+    if (daemon->crew != NULL)
+        control_clear(&daemon->control);
+    crew_free(daemon->crew);
+}
+
+static int serve(Config *config)
 {
     stderr_log_install();
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
-    raise_descriptor_limit(config);
-    g_auto(GStrv) without_effect = config_without_effect(config);
-    for (char **line = without_effect; *line != NULL; line++)
-        log_warning("%s", *line);
+    mask_signals(SIG_BLOCK);
+    descriptor_limit_raise(config);
+    Daemon daemon = {0};
     g_autoptr(GError) error = NULL;
-    Daemon daemon = {.crew = crew_new(config, &error)};
-    if (daemon.crew == NULL) {
+    notify_status("Starting");
+    int status = EXIT_FAILED;
+    if (set_up(&daemon, config, &error))
+        status = run(&daemon);
+    else
         log_error("%s", error->message);
-        return EXIT_FAILED;
-    }
-    int status = run(&daemon);
-    crew_free(daemon.crew);
+    clear(&daemon);
     return status;
 }
 
@@ -155,7 +187,7 @@ static int load_and_run(const Options *options)
         return EXIT_INVALID;
     }
     int status = options->check ? print_check(config) : serve(config);
-    config_free(config);
+    config_unref(config);
     return status;
 }
 

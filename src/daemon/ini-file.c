@@ -93,6 +93,53 @@ static IniSection *add_section(IniFile *file, unsigned line, const char *name)
     return section;
 }
 
+static void add_new_key(IniSection *section, unsigned line, const char *name, const char *value)
+{
+    IniKey *key = g_new(IniKey, 1);
+
+    *key = (IniKey){.line = line, .name = g_strdup(name), .value = g_strdup(value)};
+    g_ptr_array_add(section->keys, key);
+}
+
+static IniFile *new_file(void)
+{
+    IniFile *file = g_new(IniFile, 1);
+
+    file->sections = g_ptr_array_new_with_free_func(free_section);
+    return file;
+}
+
+IniFile *ini_file_copy(const IniFile *file)
+{
+    IniFile *copy = new_file();
+
+    for (guint i = 0; i < file->sections->len; i++) {
+        const IniSection *section = g_ptr_array_index(file->sections, i);
+        IniSection *own = add_section(copy, section->line, section->name);
+        for (guint j = 0; j < section->keys->len; j++) {
+            const IniKey *key = g_ptr_array_index(section->keys, j);
+            add_new_key(own, key->line, key->name, key->value);
+        }
+    }
+    return copy;
+}
+
+void ini_file_set(IniFile *file, const char *section, const char *key, const char *value,
+                  unsigned line)
+{
+    IniSection *own = find_section(file, section);
+
+    if (!own)
+        own = add_section(file, 0, section);
+    for (guint i = 0; i < own->keys->len; i++) {
+        const IniKey *known = g_ptr_array_index(own->keys, i);
+        if (strcmp(known->name, key) == 0)
+            g_ptr_array_remove_index(own->keys, i--);
+    }
+    if (value)
+        add_new_key(own, line, key, value);
+}
+
 /* `text` is the line from its '['. The keys behind a section's second beginning count as the
  * first's, so that those given twice are reported too. */
 static void open_section(Reader *reader, char *text)
@@ -139,9 +186,7 @@ static int add_key(void *pointer, const char *unused, const char *name, const ch
         return 1;
     }
 
-    IniKey *key = g_new(IniKey, 1);
-    *key = (IniKey){.line = reader->line, .name = g_strdup(name), .value = g_strdup(value)};
-    g_ptr_array_add(section->keys, key);
+    add_new_key(section, reader->line, name, value);
     return 1;
 }
 
@@ -293,9 +338,8 @@ IniFile *ini_file_load(const char *path, ConfigReport *errors)
     if (!text)
         return NULL;
 
-    IniFile *file = g_new(IniFile, 1);
+    IniFile *file = new_file();
     Reader reader = {.errors = errors, .file = file};
-    file->sections = g_ptr_array_new_with_free_func(free_section);
     parse_text(&reader, text);
     g_string_free(text, TRUE);
     return file;

@@ -23,6 +23,15 @@ static GOptionContext *new_context(Raw *raw)
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_summary(context, "Batches the calls of Thrift clients on their way to "
                                           "the server.");
+    g_option_context_set_description(
+        context, "Signals:\n"
+                 "  TERM, INT         Drain: finish the calls that were accepted, then exit\n"
+                 "  TERM, INT again   Exit at once\n"
+                 "  HUP               Read the configuration file again\n\n"
+                 "Exit status:\n"
+                 "  0  drained, or drain_timeout has passed\n"
+                 "  1  cannot start, or a second signal\n"
+                 "  2  bad command line or configuration\n");
     g_option_context_add_main_entries(context, entries, NULL);
     return context;
 }

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/check.h"
@@ -11,6 +12,7 @@
 #define BACKOFF_MAX   (5 * NSEC_PER_SEC)
 
 typedef struct Name {
+    unsigned n_refs; /* the resolver's, and that of a lookup under way */
     AddressName name;
     GArray *addresses; /* of Address; NULL: none are known */
     char *problem;     /* with the latest lookup; NULL: none */
@@ -21,13 +23,12 @@ typedef struct Name {
 
 struct Resolver {
     pthread_mutex_t mutex;
-    pthread_cond_t closing;
-    unsigned n_refs; /* the owner's and the thread's; with `mutex`, like the next four */
+    pthread_cond_t changed; /* closed, or there are other names */
+    unsigned n_refs;        /* the owner's and the thread's; with `mutex`, like the next four */
     bool closed;
     bool looking; /* the thread is in a lookup, without `mutex` */
     ServerList *servers;
-    Name *names;
-    guint n_names;
+    GPtrArray *names; /* of Name */
     nsec_t interval;
     pthread_t thread;
     bool started;
@@ -62,8 +63,8 @@ static ServerList *list_servers(const Resolver *resolver)
 {
     ServerList *list = server_list_new();
     list->complete = true;
-    for (guint i = 0; i < resolver->n_names; i++) {
-        const Name *name = &resolver->names[i];
+    for (guint i = 0; i < resolver->names->len; i++) {
+        const Name *name = g_ptr_array_index(resolver->names, i);
         if (name->addresses != NULL)
             server_list_add(list, name->name.text, name->addresses, resolver->servers);
         note_problem(list, name);
@@ -96,7 +97,10 @@ static void log_differences(const ServerList *before, const ServerList *after)
 static void publish(Resolver *resolver)
 {
     ServerList *list = list_servers(resolver);
-    if (server_list_equal(resolver->servers, list)) {
+    const ServerList *before = resolver->servers;
+    bool awaits_names = before->complete && !list->complete;
+    bool loses_all = before->entries->len > 0 && list->entries->len == 0;
+    if (awaits_names || loses_all || server_list_equal(resolver->servers, list)) {
         server_list_unref(list);
         return;
     }
@@ -138,15 +142,29 @@ static void take_addresses(const Resolver *resolver, Name *name, GArray *address
     name->addresses = g_array_ref(addresses);
 }
 
+static void unref_name(gpointer pointer)
+{
+    Name *name = pointer;
+    if (--name->n_refs > 0)
+        return;
+    address_name_clear(&name->name);
+    g_clear_pointer(&name->addresses, g_array_unref);
+    g_free(name->problem);
+    g_free(name);
+}
+
 static void look_up(Resolver *resolver, Name *name)
 {
     resolver->looking = true;
+    name->n_refs++;
     pthread_mutex_unlock(&resolver->mutex);
     g_autoptr(GError) error = NULL;
     g_autoptr(GArray) addresses = address_resolve(&name->name, &error);
     pthread_mutex_lock(&resolver->mutex);
     resolver->looking = false;
-    if (resolver->closed)
+    bool is_wanted = name->n_refs > 1 && !resolver->closed;
+    unref_name(name);
+    if (!is_wanted)
         return;
     if (addresses != NULL)
         take_addresses(resolver, name, addresses);
@@ -158,8 +176,8 @@ static void look_up(Resolver *resolver, Name *name)
 static Name *next_due(const Resolver *resolver)
 {
     Name *next = NULL;
-    for (guint i = 0; i < resolver->n_names; i++) {
-        Name *name = &resolver->names[i];
+    for (guint i = 0; i < resolver->names->len; i++) {
+        Name *name = g_ptr_array_index(resolver->names, i);
         if (next == NULL || name->due < next->due)
             next = name;
     }
@@ -172,15 +190,9 @@ static void unref_locked(Resolver *resolver)
     pthread_mutex_unlock(&resolver->mutex);
     if (!last)
         return;
-    for (guint i = 0; i < resolver->n_names; i++) {
-        Name *name = &resolver->names[i];
-        address_name_clear(&name->name);
-        g_clear_pointer(&name->addresses, g_array_unref);
-        g_free(name->problem);
-    }
-    g_free(resolver->names);
+    g_ptr_array_unref(resolver->names);
     server_list_unref(resolver->servers);
-    pthread_cond_destroy(&resolver->closing);
+    pthread_cond_destroy(&resolver->changed);
     pthread_mutex_destroy(&resolver->mutex);
     g_free(resolver);
 }
@@ -198,7 +210,7 @@ static void *thread_main(void *argument)
         }
         struct timespec until = {(time_t)(name->due / NSEC_PER_SEC),
                                  (long)(name->due % NSEC_PER_SEC)};
-        pthread_cond_timedwait(&resolver->closing, &resolver->mutex, &until);
+        pthread_cond_timedwait(&resolver->changed, &resolver->mutex, &until);
     }
     unref_locked(resolver);
     return NULL;
@@ -206,27 +218,30 @@ static void *thread_main(void *argument)
 
 /* Setting up */
 
-static void init_name(Name *name, const AddressName *configured)
+static Name *name_new(const AddressName *configured)
 {
+    Name *name = g_new0(Name, 1);
+    name->n_refs = 1;
     name->name = (AddressName){
         .text = g_strdup(configured->text),
         .host = g_strdup(configured->host),
         .port = configured->port,
         .path = g_strdup(configured->path),
     };
-    if (!address_name_is_fixed(configured))
-        return;
-    name->addresses = address_resolve(configured, NULL);
-    check(name->addresses != NULL);
-    name->due = NSEC_NEVER;
+    if (address_name_is_fixed(configured)) {
+        name->addresses = address_resolve(configured, NULL);
+        check(name->addresses != NULL);
+        name->due = NSEC_NEVER;
+    }
+    return name;
 }
 
-static void init_closing(Resolver *resolver)
+static void init_changed(Resolver *resolver)
 {
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&resolver->closing, &attributes);
+    pthread_cond_init(&resolver->changed, &attributes);
     pthread_condattr_destroy(&attributes);
 }
 
@@ -234,23 +249,28 @@ Resolver *resolver_new(const GArray *names, nsec_t interval)
 {
     Resolver *resolver = g_new0(Resolver, 1);
     pthread_mutex_init(&resolver->mutex, NULL);
-    init_closing(resolver);
+    init_changed(resolver);
     resolver->n_refs = 1;
     resolver->interval = interval;
-    resolver->n_names = names->len;
-    resolver->names = g_new0(Name, names->len);
+    resolver->names = g_ptr_array_new_with_free_func(unref_name);
     for (guint i = 0; i < names->len; i++)
-        init_name(&resolver->names[i], &g_array_index(names, AddressName, i));
+        g_ptr_array_add(resolver->names, name_new(&g_array_index(names, AddressName, i)));
     resolver->servers = list_servers(resolver);
     return resolver;
 }
 
-bool resolver_start(Resolver *resolver, void (*on_change)(void *data), void *data, GError **error)
+static bool needs_thread(const Resolver *resolver)
 {
-    if (resolver->servers->complete)
-        return true;
-    resolver->on_change = on_change;
-    resolver->data = data;
+    for (guint i = 0; i < resolver->names->len; i++) {
+        const Name *name = g_ptr_array_index(resolver->names, i);
+        if (name->due != NSEC_NEVER)
+            return !resolver->started;
+    }
+    return false;
+}
+
+static bool start_thread(Resolver *resolver, GError **error)
+{
     resolver->n_refs++;
     sigset_t all, before; /* signals are the main thread's */
     sigfillset(&all);
@@ -268,6 +288,56 @@ bool resolver_start(Resolver *resolver, void (*on_change)(void *data), void *dat
     return false;
 }
 
+bool resolver_start(Resolver *resolver, void (*on_change)(void *data), void *data, GError **error)
+{
+    resolver->on_change = on_change;
+    resolver->data = data;
+    return !needs_thread(resolver) || start_thread(resolver, error);
+}
+
+static Name *find_name(const Resolver *resolver, const char *text)
+{
+    for (guint i = 0; i < resolver->names->len; i++) {
+        Name *name = g_ptr_array_index(resolver->names, i);
+        if (strcmp(name->name.text, text) == 0)
+            return name;
+    }
+    return NULL;
+}
+
+static GPtrArray *renew_names(const Resolver *resolver, const GArray *configured)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(unref_name);
+    for (guint i = 0; i < configured->len; i++) {
+        const AddressName *wanted = &g_array_index(configured, AddressName, i);
+        Name *known = find_name(resolver, wanted->text);
+        if (known != NULL)
+            known->n_refs++;
+        g_ptr_array_add(names, known != NULL ? known : name_new(wanted));
+    }
+    return names;
+}
+
+void resolver_set_names(Resolver *resolver, const GArray *names, nsec_t interval)
+{
+    pthread_mutex_lock(&resolver->mutex);
+    GPtrArray *renewed = renew_names(resolver, names);
+    g_ptr_array_unref(resolver->names);
+    resolver->names = renewed;
+    for (guint i = 0; i < renewed->len; i++) {
+        Name *name = g_ptr_array_index(renewed, i);
+        if (name->due != NSEC_NEVER)
+            name->due = nsec_min(name->due, read_clock() + interval);
+    }
+    resolver->interval = interval;
+    publish(resolver);
+    g_autoptr(GError) error = NULL;
+    if (needs_thread(resolver) && !start_thread(resolver, &error))
+        log_error("%s; names of servers are not looked up", error->message);
+    pthread_cond_signal(&resolver->changed);
+    pthread_mutex_unlock(&resolver->mutex);
+}
+
 void resolver_free(Resolver *resolver)
 {
     if (resolver == NULL)
@@ -276,7 +346,7 @@ void resolver_free(Resolver *resolver)
     pthread_mutex_lock(&resolver->mutex);
     bool started = resolver->started, looking = resolver->looking;
     resolver->closed = true;
-    pthread_cond_signal(&resolver->closing);
+    pthread_cond_signal(&resolver->changed);
     unref_locked(resolver);
     if (started && looking)
         pthread_detach(thread);

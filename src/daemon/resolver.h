@@ -21,12 +21,18 @@ typedef struct Resolver Resolver;
  * yet. */
 Resolver *resolver_new(const GArray *names, nsec_t interval);
 
-/* Starts the thread, where there are names. It calls `on_change` whenever the list has changed. */
+/* Starts the thread, where there are names. `on_change` is called whenever the list has changed, on
+ * the thread or within resolver_set_names(). */
 bool resolver_start(Resolver *resolver, void (*on_change)(void *data), void *data, GError **error);
 
 /* Ends the thread; `on_change` is not called any more. A lookup cannot be interrupted: one that is
  * under way is left behind, and what it holds is freed when it returns. */
 void resolver_free(Resolver *resolver);
+
+/* Other names from now on, and how often they are looked up; starts the thread where that is
+ * needed. What is known of names that stay is kept. The list stays as it is until each new name has
+ * been looked up once, and there is a server: those of before are not given up for none. */
+void resolver_set_names(Resolver *resolver, const GArray *names, nsec_t interval);
 
 /* The list of the moment, from any thread; the caller unrefs it. */
 ServerList *resolver_servers(Resolver *resolver);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "daemon/recent-log.h"
 
 static bool to_journal;
 
@@ -37,6 +38,7 @@ static void write_line(LogLevel level, const char *line)
         iovecs[i] = (struct iovec){(void *)(uintptr_t)parts[i], strlen(parts[i])};
     ssize_t len = writev(STDERR_FILENO, iovecs, 3);
     (void)len; /* there is nobody left to tell */
+    recent_log_add(level, line);
 }
 
 /* $JOURNAL_STREAM names the device and inode of the stream to the journal (systemd.exec(5)). */

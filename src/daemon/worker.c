@@ -1,126 +1,118 @@
 #include "daemon/worker.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/log.h"
-#include "batch/batcher.h"
-#include "net/client-set.h"
-#include "net/pool.h"
+#include "daemon/config-live.h"
+#include "daemon/engine.h"
+#include "daemon/linger.h"
 
 #define SHUTTING_DOWN "thrift-batchd: shutting down"
 
+/* How often retired engines are looked after. */
+#define RETIRED_INTERVAL (50 * NSEC_PER_MSEC)
+
 struct Worker {
-    const Config *config;
-    Resolver *resolver;
+    WorkerParams params;
+    Config *config; /* in force */
     Loop *loop;
     Mailbox mailbox;
     Counters counters;
-    MethodTable *methods;
-    Batcher *batcher;
     ClientSet clients;
-    Pool pool;
-    LoopTask dispatch;
-    LoopTimer window, deadline;
-    void (*on_settled)(void *data);
-    void (*on_server_up)(void *data);
-    void *data;
+    Engine *engine; /* in use; NULL while the worker is half-built */
+    List retired;   /* Engine.link */
+    LoopTimer looking_after;
+    Linger linger;
+    bool paused;
     bool draining;
     bool settled; /* and said so */
 };
 
-/* The batcher's operations */
-
-static void on_call_ended(void *data, Call *call)
-{
-    Worker *worker = data;
-    client_set_deliver(&worker->clients, call);
-}
-
-static void on_batch_abandoned(void *data, Batch *batch)
-{
-    Worker *worker = data;
-    pool_abandon(&worker->pool, batch);
-}
-
-static const BatcherOps batcher_ops = {
-    .call_ended = on_call_ended,
-    .batch_abandoned = on_batch_abandoned,
-};
-
 /* Turns */
-
-static void flush_replies(void *data)
-{
-    Worker *worker = data;
-    client_set_flush(&worker->clients);
-}
-
-static void tell_of_server(void *data)
-{
-    Worker *worker = data;
-    worker->on_server_up(worker->data);
-}
 
 static bool is_settled(const Worker *worker)
 {
     return worker->counters.pending_calls == 0 && client_set_settled(&worker->clients);
 }
 
-/* One that is not needed any more stays set: it will be soon again, and fires in vain at worst. */
-static void set_timer(LoopTimer *timer, nsec_t at)
-{
-    if (at != NSEC_NEVER)
-        loop_timer_set(timer, at);
-}
-
-static void dispatch(void *data)
+static void on_turn(void *data)
 {
     Worker *worker = data;
-    nsec_t now = loop_now(worker->loop);
-    pool_dispatch(&worker->pool, now);
-    client_set_flush(&worker->clients);
-    set_timer(&worker->window, batcher_next_window(worker->batcher, now));
-    set_timer(&worker->deadline, batcher_next_deadline(worker->batcher));
     client_set_publish(&worker->clients);
     if (worker->draining && !worker->settled && is_settled(worker)) {
         worker->settled = true;
-        worker->on_settled(worker->data);
+        worker->params.on_settled(worker->params.data);
     }
 }
 
-static void on_window(void *data)
+static void tell_of_server(void *data)
 {
     Worker *worker = data;
-    loop_defer(worker->loop, &worker->dispatch);
+    worker->params.on_server_up(worker->params.data);
 }
 
-static void on_deadline(void *data)
+static void read_room_letter(void *data, int value)
+{
+    (void)value;
+    Worker *worker = data;
+    client_set_wake(&worker->clients);
+}
+
+static void on_room(void *data)
 {
     Worker *worker = data;
-    batcher_expire(worker->batcher, loop_now(worker->loop));
-    pool_drop_abandoned(&worker->pool);
-    loop_defer(worker->loop, &worker->dispatch);
+    mailbox_post(&worker->mailbox, read_room_letter, worker, 0);
 }
 
-/* Setting up */
+/* Engines */
 
-static BatcherParams batcher_params_of(const Config *config)
+static Engine *make_engine(Worker *worker)
 {
-    return (BatcherParams){
-        .upstream = {config->upstream.transport, config->upstream.protocol, true},
-        .method = bytes_from_string(config->batch.method),
-        .flush = config->batch.flush,
-        .ordering = config->client.ordering,
-        .window = config->batch.window,
-        .call_timeout = config->upstream.call_timeout,
-        .max_calls = config->batch.max_calls,
-        .max_bytes = config->batch.max_bytes,
-        .min_calls = config->batch.min_calls,
-        .retries = config->upstream.retries,
-        .max_message_size = config->client.max_message_size,
+    EngineParams params = {
+        .config = worker->config,
+        .loop = worker->loop,
+        .clients = &worker->clients,
+        .counters = &worker->counters,
+        .labels = worker->params.labels,
+        .on_turn = on_turn,
+        .on_server_up = tell_of_server,
+        .data = worker,
     };
+    Engine *engine = engine_new(&params, worker->engine);
+    pool_set_paused(&engine->pool, worker->paused);
+    return engine;
+}
+
+static void start_engine(Worker *worker)
+{
+    ServerList *servers = resolver_servers(worker->params.resolver);
+    pool_start(&worker->engine->pool, servers);
+    server_list_unref(servers);
+}
+
+static void look_after_retired(void *data)
+{
+    Worker *worker = data;
+    client_set_follow_route(&worker->clients);
+    LIST_EACH_SAFE (&worker->retired, link) {
+        Engine *engine = LIST_OWNER(link, Engine, link);
+        if (engine_is_over(engine))
+            engine_free(engine);
+    }
+    if (!list_empty(&worker->retired))
+        loop_timer_set(&worker->looking_after, loop_now(worker->loop) + RETIRED_INTERVAL);
+}
+
+static void replace_engine(Worker *worker)
+{
+    Engine *before = worker->engine;
+    worker->engine = make_engine(worker);
+    start_engine(worker);
+    list_append(&worker->retired, &before->link);
+    client_set_set_route(&worker->clients, &worker->engine->route);
+    engine_drain(before);
+    look_after_retired(worker);
 }
 
 /* Of all workers, beside max_pending_bytes: from then on it is scarce (unfinished.h). */
@@ -139,64 +131,37 @@ static ClientParams client_params_of(const Config *config)
     };
 }
 
-/* Whether any method may travel in an envelope: one of a section that says so, or one of none. */
-static bool uses_envelopes(const Config *config)
+void worker_take_config(Worker *worker)
 {
-    bool all_named = false;
-    for (guint i = 0; i < config->methods->len; i++) {
-        const MethodPolicy *policy = g_ptr_array_index(config->methods, i);
-        if (policy->batch == BATCH_MODE_ENVELOPE)
-            return true;
-        all_named = all_named || strcmp(policy->name, "*") == 0;
-    }
-    return !all_named;
-}
-
-static PoolParams pool_params_of(const Config *config)
-{
-    return (PoolParams){
-        .connections = config->upstream.connections,
-        .passthrough_connections = config->upstream.passthrough_connections,
-        .asks = uses_envelopes(config),
-        .batch_retry_interval = config->batch.batch_retry_interval,
-        .connect_timeout = config->upstream.connect_timeout,
-        .idle_timeout = config->upstream.idle_timeout,
-        .max_failures = config->upstream.max_failures,
-        .max_answer_size = config->upstream.max_pending_bytes,
-    };
-}
-
-static void read_room_letter(void *data, int value)
-{
-    (void)value;
-    Worker *worker = data;
-    client_set_wake(&worker->clients);
-}
-
-static void on_room(void *data)
-{
-    Worker *worker = data;
-    mailbox_post(&worker->mailbox, read_room_letter, worker, 0);
-}
-
-static bool init_parts(Worker *worker, Bounds *bounds, GError **error)
-{
-    const Config *config = worker->config;
-    BatcherParams batcher_params = batcher_params_of(config);
+    Config *before = worker->config, *config = worker->params.config(worker->params.data);
+    worker->config = config;
     ClientParams client_params = client_params_of(config);
-    PoolParams pool_params = pool_params_of(config);
-    worker->methods =
-        method_table_new((MethodPolicy *const *)config->methods->pdata, config->methods->len, NULL);
-    worker->batcher =
-        batcher_new(&batcher_params, worker->methods, &batcher_ops, worker, &worker->counters);
-    loop_task_init(&worker->dispatch, dispatch, worker);
-    loop_timer_init(&worker->window, worker->loop, on_window, worker);
-    loop_timer_init(&worker->deadline, worker->loop, on_deadline, worker);
-    pool_init(&worker->pool, &pool_params, worker->loop, worker->batcher, &worker->dispatch,
-              flush_replies, tell_of_server, worker);
-    if (client_set_init(&worker->clients, &client_params, worker->loop, worker->batcher,
-                        &worker->counters, &worker->dispatch, bounds, on_room, worker))
-        return true;
+    client_set_set_params(&worker->clients, &client_params);
+    client_set_wake(&worker->clients);
+    if (config_calls_differ(before, config) && !worker->draining)
+        replace_engine(worker);
+    else
+        engine_set_config(worker->engine, config);
+    config_unref(before);
+}
+
+static void close_and_stop(void *data)
+{
+    Worker *worker = data;
+    client_set_flush(&worker->clients);
+    client_set_close(&worker->clients);
+    loop_stop(worker->loop);
+}
+
+/* Setting up */
+
+static bool init_parts(Worker *worker, GError **error)
+{
+    ClientParams client_params = client_params_of(worker->config);
+    worker->engine = make_engine(worker);
+    if (client_set_init(&worker->clients, &client_params, worker->loop, &worker->engine->route,
+                        &worker->counters, worker->params.bounds, on_room, worker))
+        return mailbox_init(&worker->mailbox, worker->loop, error);
     g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot watch clients: %s",
                 g_strerror(errno));
     return false;
@@ -208,37 +173,42 @@ Worker *worker_new(const WorkerParams *params, GError **error)
     if (loop == NULL)
         return NULL;
     Worker *worker = g_new0(Worker, 1);
-    worker->config = params->config;
-    worker->resolver = params->resolver;
+    worker->params = *params;
+    worker->config = params->config(params->data);
     worker->loop = loop;
-    worker->on_settled = params->on_settled;
-    worker->on_server_up = params->on_server_up;
-    worker->data = params->data;
     worker->mailbox.wakeup = -1;
-    if (!init_parts(worker, params->bounds, error) ||
-        !mailbox_init(&worker->mailbox, loop, error)) {
+    list_init(&worker->retired);
+    loop_timer_init(&worker->looking_after, loop, look_after_retired, worker);
+    linger_init(&worker->linger, loop, &worker->clients, close_and_stop, worker);
+    if (!init_parts(worker, error)) {
         worker_free(worker);
         return NULL;
     }
     return worker;
 }
 
+static void close_engines(Worker *worker)
+{
+    engine_close(worker->engine, SHUTTING_DOWN);
+    LIST_EACH (&worker->retired, link)
+        engine_close(LIST_OWNER(link, Engine, link), SHUTTING_DOWN);
+}
+
 void worker_free(Worker *worker)
 {
     if (worker == NULL)
         return;
-    nsec_t now = loop_now(worker->loop);
     client_set_close(&worker->clients);
-    pool_close(&worker->pool, SHUTTING_DOWN);
-    batcher_fail_waiting(worker->batcher, SHUTTING_DOWN, now);
-    pool_clear(&worker->pool);
+    close_engines(worker);
     client_set_clear(&worker->clients);
-    loop_timer_clear(&worker->window);
-    loop_timer_clear(&worker->deadline);
+    LIST_EACH_SAFE (&worker->retired, link)
+        engine_free(LIST_OWNER(link, Engine, link));
+    engine_free(worker->engine);
+    loop_timer_clear(&worker->looking_after);
+    linger_clear(&worker->linger);
     mailbox_clear(&worker->mailbox);
-    batcher_free(worker->batcher);
-    method_table_free(worker->methods);
     loop_free(worker->loop);
+    config_unref(worker->config);
     g_free(worker);
 }
 
@@ -262,11 +232,47 @@ const Counters *worker_counters(const Worker *worker)
     return &worker->counters;
 }
 
+/* Reports */
+
+static void clear_server_report(gpointer report)
+{
+    endpoint_unref(((ServerReport *)report)->endpoint);
+}
+
+static void report_servers(const Engine *engine, GArray *reports)
+{
+    LIST_EACH (&engine->pool.servers, link) {
+        const Server *server = LIST_OWNER(link, Server, pool_link);
+        ServerReport report = {
+            .endpoint = endpoint_ref(server->endpoint),
+            .state = server->health.state,
+            .batching = server->batching,
+            .n_inflight = server->n_inflight,
+        };
+        g_array_append_val(reports, report);
+    }
+}
+
+void worker_make_report(const Worker *worker, WorkerReport *ret)
+{
+    ret->counters = worker->counters;
+    ret->servers = g_array_new(FALSE, FALSE, sizeof(ServerReport));
+    g_array_set_clear_func(ret->servers, clear_server_report);
+    report_servers(worker->engine, ret->servers);
+    LIST_EACH (&worker->retired, link)
+        report_servers(LIST_OWNER(link, Engine, link), ret->servers);
+}
+
+void worker_report_clear(WorkerReport *report)
+{
+    g_clear_pointer(&report->servers, g_array_unref);
+}
+
+/* What it is told */
+
 void worker_run(Worker *worker)
 {
-    ServerList *servers = resolver_servers(worker->resolver);
-    pool_start(&worker->pool, servers);
-    server_list_unref(servers);
+    start_engine(worker);
     loop_run(worker->loop);
 }
 
@@ -277,32 +283,44 @@ void worker_accept(Worker *worker, int fd)
 
 void worker_take_servers(Worker *worker)
 {
-    ServerList *servers = resolver_servers(worker->resolver);
-    pool_set_servers(&worker->pool, servers);
+    ServerList *servers = resolver_servers(worker->params.resolver);
+    pool_set_servers(&worker->engine->pool, servers);
+    LIST_EACH (&worker->retired, link) {
+        Engine *engine = LIST_OWNER(link, Engine, link);
+        if (!engine->finishing)
+            pool_set_servers(&engine->pool, servers);
+    }
     server_list_unref(servers);
 }
 
 void worker_server_up(Worker *worker)
 {
-    pool_server_up_elsewhere(&worker->pool);
+    pool_server_up_elsewhere(&worker->engine->pool);
+    LIST_EACH (&worker->retired, link)
+        pool_server_up_elsewhere(&LIST_OWNER(link, Engine, link)->pool);
+}
+
+void worker_set_paused(Worker *worker, bool paused)
+{
+    worker->paused = paused;
+    pool_set_paused(&worker->engine->pool, paused);
+    LIST_EACH (&worker->retired, link)
+        pool_set_paused(&LIST_OWNER(link, Engine, link)->pool, paused);
 }
 
 void worker_drain(Worker *worker)
 {
     check(!worker->draining);
-    if (worker->counters.pending_calls > 0)
-        log_info("draining: %u calls are pending", worker->counters.pending_calls);
     worker->draining = true;
+    if (worker->paused)
+        worker_set_paused(worker, false);
     client_set_drain(&worker->clients);
-    batcher_drain(worker->batcher);
-    loop_defer(worker->loop, &worker->dispatch);
+    engine_drain(worker->engine);
 }
 
 void worker_end(Worker *worker)
 {
-    client_set_flush(&worker->clients);
-    client_set_close(&worker->clients);
-    loop_stop(worker->loop);
+    linger_begin(&worker->linger);
 }
 
 void worker_give_up(Worker *worker)
@@ -311,7 +329,7 @@ void worker_give_up(Worker *worker)
     if (!is_settled(worker))
         log_warning("drain_timeout has passed: %u calls get an error",
                     worker->counters.pending_calls);
-    pool_close(&worker->pool, SHUTTING_DOWN);
-    batcher_fail_waiting(worker->batcher, SHUTTING_DOWN, loop_now(worker->loop));
-    worker_end(worker);
+    close_engines(worker);
+    linger_clear(&worker->linger);
+    close_and_stop(worker);
 }

@@ -11,27 +11,43 @@ enum { SLACKS = 64 };
 /* What is written when somebody borrows or gives back, apart from what everybody reads: the padding
  * is wanted. */
 struct Bounds { /* NOLINT(clang-analyzer-optin.performance.Padding) */
-    uint64_t max[BOUNDS];
-    uint64_t slack[BOUNDS];
-    uint64_t fair[BOUNDS];
+    _Atomic uint64_t max[BOUNDS];
+    _Atomic uint64_t slack[BOUNDS];
+    _Atomic uint64_t fair[BOUNDS];
     Room **rooms;
     unsigned n_workers, n_rooms;
-    _Alignas(64) _Atomic uint64_t left[BOUNDS];
+    _Alignas(64) _Atomic int64_t left[BOUNDS]; /* negative: a bound has been lowered below that */
     _Alignas(64) _Atomic unsigned n_waiting;
 };
+
+static uint64_t get(const _Atomic uint64_t *value)
+{
+    return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void set(_Atomic uint64_t *value, uint64_t to)
+{
+    atomic_store_explicit(value, to, memory_order_relaxed);
+}
 
 Bounds *bounds_new(unsigned n_workers, const uint64_t max[BOUNDS])
 {
     Bounds *bounds = aligned_alloc(_Alignof(Bounds), sizeof *bounds);
     check(bounds != NULL);
     *bounds = (Bounds){.n_workers = n_workers, .rooms = g_new0(Room *, n_workers)};
-    for (int i = 0; i < BOUNDS; i++) {
-        bounds->max[i] = max[i];
-        bounds->slack[i] = n_workers == 1 ? max[i] : max[i] / SLACKS / n_workers;
-        bounds->fair[i] = MAX(max[i] / n_workers, 1);
-        atomic_init(&bounds->left[i], max[i]);
-    }
+    bounds_set_max(bounds, max);
     return bounds;
+}
+
+void bounds_set_max(Bounds *bounds, const uint64_t max[BOUNDS])
+{
+    unsigned n = bounds->n_workers;
+    for (int i = 0; i < BOUNDS; i++) {
+        uint64_t before = atomic_exchange(&bounds->max[i], max[i]);
+        set(&bounds->slack[i], n == 1 ? max[i] : max[i] / SLACKS / n);
+        set(&bounds->fair[i], MAX(max[i] / n, 1));
+        atomic_fetch_add(&bounds->left[i], (int64_t)max[i] - (int64_t)before);
+    }
 }
 
 void bounds_free(Bounds *bounds)
@@ -57,23 +73,24 @@ static bool others_wait(const Room *room)
 
 static void set_limit(Room *room, Bound bound, bool yields)
 {
-    uint64_t held = room->held[bound];
-    room->limit[bound] = yields ? MIN(held, room->bounds->fair[bound]) : held;
+    const Bounds *bounds = room->bounds;
+    uint64_t most = yields ? get(&bounds->fair[bound]) : get(&bounds->max[bound]);
+    room->limit[bound] = MIN(room->held[bound], most);
 }
 
 /* As much of `amount` as is left. */
-static uint64_t take_left(_Atomic uint64_t *left, uint64_t amount)
+static uint64_t take_left(_Atomic int64_t *left, uint64_t amount)
 {
-    uint64_t before = atomic_load(left), taken;
+    int64_t before = atomic_load(left), taken;
     do
-        taken = MIN(before, amount);
+        taken = MIN(before, (int64_t)amount);
     while (taken > 0 && !atomic_compare_exchange_weak(left, &before, before - taken));
-    return taken;
+    return taken > 0 ? (uint64_t)taken : 0;
 }
 
 static bool may_borrow(const Room *room, Bound bound, uint64_t pending, bool yields)
 {
-    if (yields && pending >= room->bounds->fair[bound])
+    if (yields && pending >= get(&room->bounds->fair[bound]))
         return false;
     return pending < room->held[bound] || atomic_load(&room->bounds->left[bound]) > 0;
 }
@@ -81,7 +98,7 @@ static bool may_borrow(const Room *room, Bound bound, uint64_t pending, bool yie
 static bool borrow(Room *room, Bound bound, uint64_t pending, bool yields)
 {
     Bounds *bounds = room->bounds;
-    uint64_t slack = yields ? 0 : bounds->slack[bound];
+    uint64_t slack = yields ? 0 : get(&bounds->slack[bound]);
     if (pending >= room->held[bound])
         room->held[bound] +=
             take_left(&bounds->left[bound], pending + 1 + slack - room->held[bound]);
@@ -149,11 +166,11 @@ bool room_borrow(Room *room, const uint64_t pending[BOUNDS])
 
 static bool give_back(Room *room, Bound bound, uint64_t pending, bool yields)
 {
-    uint64_t slack = yields ? 0 : room->bounds->slack[bound];
+    uint64_t slack = yields ? 0 : get(&room->bounds->slack[bound]);
     uint64_t kept = pending + slack;
     bool gives = room->held[bound] > kept && room->held[bound] - kept > slack;
     if (gives) {
-        atomic_fetch_add(&room->bounds->left[bound], room->held[bound] - kept);
+        atomic_fetch_add(&room->bounds->left[bound], (int64_t)(room->held[bound] - kept));
         room->held[bound] = kept;
     }
     set_limit(room, bound, yields);

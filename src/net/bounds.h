@@ -42,6 +42,10 @@ typedef struct Room {
 Bounds *bounds_new(unsigned n_workers, const uint64_t max[BOUNDS]);
 void bounds_free(Bounds *bounds);
 
+/* Other bounds from now on, from any thread. Where more is pending than may be, nothing is borrowed
+ * until enough has ended; every room is to be settled for that. */
+void bounds_set_max(Bounds *bounds, const uint64_t max[BOUNDS]);
+
 /* The room of one of the workers. All are made before any is used, and none is used when the first
  * goes. `wake` is called from any thread, and has the room's own thread call room_woken() and
  * room_settle(). */

@@ -49,7 +49,7 @@ static bool waits_for_earlier(const Client *client, const Call *call)
 {
     if (list_first(&client->caller.calls) == &call->caller_link)
         return false;
-    return batcher_params(client->set->batcher)->ordering == ORDERING_STRICT ||
+    return batcher_params(client->route->batcher)->ordering == ORDERING_STRICT ||
            (client->state == CLIENT_STATE_CLOSING && call->method == NULL);
 }
 
@@ -185,5 +185,5 @@ void client_flush(Client *client)
     else
         client_update(client);
     if (client->set->draining && client->caller.n_calls == 0)
-        loop_defer(client->set->loop, client->set->dispatch);
+        loop_defer(client->set->loop, client->route->dispatch);
 }

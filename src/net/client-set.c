@@ -71,7 +71,8 @@ static void free_closed(ClientSet *set)
     while ((link = list_first(&set->closed)) != NULL) {
         Client *client = LIST_OWNER(link, Client, set_link);
         list_remove(link);
-        batcher_forget_caller(set->batcher, &client->caller);
+        batcher_forget_caller(client->route->batcher, &client->caller);
+        client->route->n_clients--;
         g_free(client);
     }
 }
@@ -98,16 +99,14 @@ static void close_idle_clients(void *data)
     loop_timer_set(&set->idle, now + set->params.idle_timeout / 4 + NSEC_PER_MSEC);
 }
 
-bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
-                     Counters *counters, LoopTask *dispatch, Bounds *bounds,
-                     void (*wake)(void *data), void *data)
+bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Route *route,
+                     Counters *counters, Bounds *bounds, void (*wake)(void *data), void *data)
 {
     *set = (ClientSet){
         .params = *params,
         .loop = loop,
-        .batcher = batcher,
+        .route = route,
         .counters = counters,
-        .dispatch = dispatch,
     };
     call_cache_init(&set->call_cache);
     unfinished_init(set, params->max_unfinished_bytes);
@@ -133,6 +132,27 @@ void client_set_clear(ClientSet *set)
     block_cache_clear(&set->call_cache);
     poller_clear(&set->poller);
     loop_timer_clear(&set->idle);
+}
+
+void client_set_set_params(ClientSet *set, const ClientParams *params)
+{
+    set->params = *params;
+    set->unfinished.most = params->max_unfinished_bytes;
+    loop_timer_clear(&set->idle);
+    if (params->idle_timeout > 0)
+        close_idle_clients(set);
+}
+
+void client_set_set_route(ClientSet *set, Route *route)
+{
+    set->route = route;
+    client_set_follow_route(set);
+}
+
+void client_set_follow_route(ClientSet *set)
+{
+    LIST_EACH (&set->clients, link)
+        client_follow_route(LIST_OWNER(link, Client, set_link));
 }
 
 void client_set_accept(ClientSet *set, int fd)

@@ -19,13 +19,19 @@ typedef struct ClientParams {
     nsec_t idle_timeout;         /* 0: never */
 } ClientParams;
 
+/* Where clients' calls go: one of several while the configuration is changing. */
+typedef struct Route {
+    Batcher *batcher;   /* borrowed, like the next */
+    LoopTask *dispatch; /* deferred when batches may have become due */
+    uint32_t n_clients;
+} Route;
+
 /* All clients of a worker. */
 struct ClientSet {
     ClientParams params;
-    Loop *loop; /* borrowed, like the next three */
-    Batcher *batcher;
+    Loop *loop;   /* borrowed, like the next two */
+    Route *route; /* of new clients, and of others once nothing of theirs is under way */
     Counters *counters;
-    LoopTask *dispatch; /* deferred when batches may have become due */
     FrameReader reader; /* of every client that keeps none */
     Poller poller;      /* of the clients' sockets */
     Unfinished unfinished;
@@ -43,15 +49,25 @@ struct ClientSet {
     _Atomic uint64_t n_gone; /* of them, as far as others know: see client_set_publish() */
     bool at_bound;           /* of pending calls or bytes: somebody has been paused for it */
     bool draining;           /* calls are answered 'shutting down' */
+    nsec_t refused_at;       /* when the latest of them came */
 };
 
 /* The set is zero-initialised by this; it must not move afterwards. `bounds` are those of all
  * workers; `wake` is called from any thread, and has the loop's thread call client_set_wake().
  * False: the process is out of descriptors; it must be cleared all the same. */
-bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Batcher *batcher,
-                     Counters *counters, LoopTask *dispatch, Bounds *bounds,
-                     void (*wake)(void *data), void *data);
+bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Route *route,
+                     Counters *counters, Bounds *bounds, void (*wake)(void *data), void *data);
 void client_set_clear(ClientSet *set); /* every client must be gone */
+
+/* Other limits from now on; messages that have begun keep theirs. */
+void client_set_set_params(ClientSet *set, const ClientParams *params);
+
+/* Calls go elsewhere from now on. Clients whose earlier calls are still under way follow as soon as
+ * these have ended, and are not read before that. */
+void client_set_set_route(ClientSet *set, Route *route);
+
+/* Has those follow that can now, also where nothing else happens to them. */
+void client_set_follow_route(ClientSet *set);
 
 /* Takes over a connection. */
 void client_set_accept(ClientSet *set, int fd);

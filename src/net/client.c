@@ -38,7 +38,8 @@ static bool may_take(Client *client)
 {
     ClientSet *set = client->set;
     if (client->caller.n_calls >= set->params.max_client_calls ||
-        client->output > set->params.max_client_output / 2)
+        client->output > set->params.max_client_output / 2 ||
+        (client->route != set->route && client->caller.n_calls > 0))
         return false;
     if (!client_set_at_bound(set))
         return true;
@@ -151,8 +152,8 @@ static void depart(Client *client)
 {
     ClientSet *set = client->set;
     if (!client->caller.departed) {
-        batcher_depart_caller(set->batcher, &client->caller, loop_now(set->loop));
-        loop_defer(set->loop, set->dispatch);
+        batcher_depart_caller(client->route->batcher, &client->caller, loop_now(set->loop));
+        loop_defer(set->loop, client->route->dispatch);
     }
     drop_replies(client);
     drop_ended(client);
@@ -209,6 +210,24 @@ static void peer_left(Client *client)
 
 /* Calls */
 
+void client_follow_route(Client *client)
+{
+    ClientSet *set = client->set;
+    if (client->route == set->route || !caller_is_free(&client->caller) || client->caller.departed)
+        return;
+    batcher_remove_caller(client->route->batcher, &client->caller);
+    client->route->n_clients--;
+    client->route = set->route;
+    client->route->n_clients++;
+    batcher_add_caller(client->route->batcher, &client->caller);
+}
+
+/* A call that never becomes one: it ends here. */
+static void count_refused(const Client *client, const Message *message)
+{
+    batcher_count_refused(client->route->batcher, message->name);
+}
+
 static void refuse(Client *client, const Message *message, ExceptionCode code, const char *text)
 {
     Call *call = call_new_refused(&client->caller, client->form, message, code, text);
@@ -219,6 +238,7 @@ static void refuse(Client *client, const Message *message, ExceptionCode code, c
 static void reject_arguments(Client *client, const Message *message)
 {
     client->set->counters->client_errors[CLIENT_ERROR_PROTOCOL]++;
+    count_refused(client, message);
     if (client->state == CLIENT_STATE_LEAVING) {
         client_close(client);
         return;
@@ -233,26 +253,39 @@ static void reject_arguments(Client *client, const Message *message)
 static void submit(Client *client, const Message *message)
 {
     ClientSet *set = client->set;
-    const BatcherParams *params = batcher_params(set->batcher);
+    if (client->route != set->route)
+        client_follow_route(client);
+    Batcher *batcher = client->route->batcher;
+    const BatcherParams *params = batcher_params(batcher);
     nsec_t now = loop_now(set->loop);
     Call *call;
     size_t max_size = MIN(set->params.max_pending_bytes, (size_t)CALL_MAX_SIZE);
     switch (
         call_new(&client->caller, client->form, params->upstream, message, max_size, now, &call)) {
     case CALL_OK:
-        batcher_submit(set->batcher, call, now);
-        loop_defer(set->loop, set->dispatch);
+        batcher_submit(batcher, call, now);
+        loop_defer(set->loop, client->route->dispatch);
         return;
     case CALL_E_ARGUMENTS:
         reject_arguments(client, message);
         return;
     case CALL_E_TOO_LARGE:
+        count_refused(client, message);
         if (message->type == MESSAGE_ONEWAY)
             return;
         refuse(client, message, EXCEPTION_INTERNAL_ERROR,
                "thrift-batchd: the arguments are too large in the upstream's protocol");
         return;
     }
+}
+
+static void refuse_while_draining(Client *client, const Message *message)
+{
+    ClientSet *set = client->set;
+    set->refused_at = loop_now(set->loop);
+    count_refused(client, message);
+    if (message->type == MESSAGE_CALL && client->state != CLIENT_STATE_LEAVING)
+        refuse(client, message, EXCEPTION_INTERNAL_ERROR, "thrift-batchd: shutting down");
 }
 
 static void take_message(Client *client, const Message *message)
@@ -268,8 +301,8 @@ static void take_message(Client *client, const Message *message)
                "thrift-batchd: a client sends CALL or ONEWAY, not REPLY or EXCEPTION");
     } else if (!set->draining) {
         submit(client, message);
-    } else if (message->type == MESSAGE_CALL && client->state != CLIENT_STATE_LEAVING) {
-        refuse(client, message, EXCEPTION_INTERNAL_ERROR, "thrift-batchd: shutting down");
+    } else {
+        refuse_while_draining(client, message);
     }
 }
 
@@ -462,7 +495,7 @@ void client_resume(Client *client)
     if (client->stalled && takes_messages(client))
         take_partial(client);
     if (client->set->draining)
-        loop_defer(client->set->loop, client->set->dispatch);
+        loop_defer(client->set->loop, client->route->dispatch);
     if (client->unread && client->state <= CLIENT_STATE_PAUSED && !client->stalled &&
         may_take(client))
         read_bytes(client, true); /* that it is over was told before, or it costs one read */
@@ -482,7 +515,9 @@ void client_new(ClientSet *set, int fd)
     list_link_init(&client->dirty_link);
     list_link_init(&client->resume_link);
     list_append(&set->clients, &client->set_link);
-    batcher_add_caller(set->batcher, &client->caller);
+    client->route = set->route;
+    client->route->n_clients++;
+    batcher_add_caller(client->route->batcher, &client->caller);
     set->counters->clients++;
     client_update(client);
 }

@@ -32,6 +32,7 @@ typedef enum __attribute__((packed)) ClientState {
 struct Client {
     ListLink set_link, dirty_link, resume_link;
     ClientSet *set;
+    Route *route; /* the set's, but for what is under way on an earlier one */
     Caller caller;
     List replies;     /* Call.caller_link: ended, to be written in this order */
     size_t output;    /* bytes of `replies` that are not written yet */
@@ -59,6 +60,9 @@ void client_flush(Client *client);
 
 /* What happened on the socket of `object`, a client: Poller.ready. */
 void client_ready(void *object, uint32_t events);
+
+/* Takes the set's route if nothing of it is under way on another one. */
+void client_follow_route(Client *client);
 
 /* Goes on after a limit held it up, or where one read did not take all. */
 void client_resume(Client *client);

@@ -139,16 +139,21 @@ static void on_readable(evutil_socket_t socket, short what, void *argument)
     }
 }
 
-Listener *listener_new(Loop *loop, const Address *address, mode_t socket_mode,
-                       ListenerAccept on_accept, void *data, GError **error)
+static Listener *new_closed(Loop *loop, ListenerAccept on_accept, void *data)
 {
     Listener *listener = g_new0(Listener, 1);
     listener->loop = loop;
+    listener->fd = -1;
     listener->on_accept = on_accept;
     listener->data = data;
     loop_timer_init(&listener->pause, loop, resume_accepting, listener);
-    bool opened = open_socket(listener, address, socket_mode, error);
-    check(event_assign(&listener->event, loop->base, listener->fd, EV_READ | EV_PERSIST,
+    return listener;
+}
+
+/* Where it could not be opened, there is no listener. */
+static Listener *begin_accepting(Listener *listener, bool opened)
+{
+    check(event_assign(&listener->event, listener->loop->base, listener->fd, EV_READ | EV_PERSIST,
                        on_readable, listener) == 0);
     if (!opened) {
         listener_free(listener);
@@ -156,6 +161,64 @@ Listener *listener_new(Loop *loop, const Address *address, mode_t socket_mode,
     }
     check(event_add(&listener->event, NULL) == 0);
     return listener;
+}
+
+Listener *listener_new(Loop *loop, const Address *address, mode_t socket_mode,
+                       ListenerAccept on_accept, void *data, GError **error)
+{
+    Listener *listener = new_closed(loop, on_accept, data);
+    return begin_accepting(listener, open_socket(listener, address, socket_mode, error));
+}
+
+/* Sockets that were passed */
+
+static bool socket_option_is(int fd, int option, int wanted)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 && value == wanted;
+}
+
+static bool has_usable_family(int fd)
+{
+    return socket_option_is(fd, SO_DOMAIN, AF_INET) || socket_option_is(fd, SO_DOMAIN, AF_INET6) ||
+           socket_option_is(fd, SO_DOMAIN, AF_UNIX);
+}
+
+static const char *what_is_wrong_with(int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return "it is not open";
+    if (!S_ISSOCK(status.st_mode))
+        return "it is no socket";
+    if (!has_usable_family(fd))
+        return "it is neither an internet nor a unix socket";
+    if (!socket_option_is(fd, SO_TYPE, SOCK_STREAM))
+        return "it is no stream socket (ListenStream=)";
+    if (!socket_option_is(fd, SO_ACCEPTCONN, 1))
+        return "it does not listen (ListenStream= with Accept=no)";
+    return NULL;
+}
+
+static bool take_over(Listener *listener, int fd, GError **error)
+{
+    const char *wrong = what_is_wrong_with(fd);
+    if (wrong != NULL) {
+        g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INVAL,
+                    "cannot listen on descriptor %d, which was passed to it: %s", fd, wrong);
+        return false;
+    }
+    listener->fd = fd;
+    evutil_make_socket_nonblocking(fd);
+    evutil_make_socket_closeonexec(fd);
+    return true;
+}
+
+Listener *listener_adopt(Loop *loop, int fd, ListenerAccept on_accept, void *data, GError **error)
+{
+    Listener *listener = new_closed(loop, on_accept, data);
+    return begin_accepting(listener, take_over(listener, fd, error));
 }
 
 /* Not when somebody has put another one in its place. */
@@ -178,6 +241,18 @@ void listener_free(Listener *listener)
     remove_unix_socket(listener);
     g_free(listener->unix_path);
     g_free(listener);
+}
+
+int listener_lend(Listener *listener)
+{
+    event_del(&listener->event);
+    return listener->fd;
+}
+
+void listener_set_mode(const Listener *listener, mode_t socket_mode)
+{
+    if (listener->unix_path != NULL && chmod(listener->unix_path, socket_mode) < 0)
+        log_error("cannot change the mode of unix:%s: %s", listener->unix_path, g_strerror(errno));
 }
 
 void listener_format(const Listener *listener, char text[ADDRESS_TEXT_SIZE])

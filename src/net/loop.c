@@ -106,6 +106,11 @@ void loop_defer(Loop *loop, LoopTask *task)
         list_append(&loop->tasks, &task->link);
 }
 
+void loop_cancel(LoopTask *task)
+{
+    list_remove(&task->link);
+}
+
 /* Timers */
 
 static void set_timer_fd(Loop *loop, nsec_t at)

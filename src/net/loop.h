@@ -61,6 +61,7 @@ nsec_t loop_now(Loop *loop);
 
 void loop_task_init(LoopTask *task, void (*run)(void *data), void *data);
 void loop_defer(Loop *loop, LoopTask *task); /* nothing happens when it already is deferred */
+void loop_cancel(LoopTask *task);            /* nor when it is not */
 
 void loop_timer_init(LoopTimer *timer, Loop *loop, void (*fire)(void *data), void *data);
 void loop_timer_set(LoopTimer *timer, nsec_t at); /* NSEC_NEVER: clears it */

@@ -78,6 +78,7 @@ void pool_clear(Pool *pool)
 {
     pool_close(pool, "closed");
     release_slots(pool);
+    loop_cancel(&pool->release);
     LIST_EACH_SAFE (&pool->servers, link)
         server_free(LIST_OWNER(link, Server, pool_link));
     loop_timer_clear(&pool->connecting_pause);
@@ -92,6 +93,25 @@ void pool_start(Pool *pool, const ServerList *servers)
     if (!servers->complete)
         loop_timer_set(&pool->resolving, loop_now(pool->loop) + pool->params.connect_timeout);
     pool_set_servers(pool, servers);
+}
+
+void pool_set_params(Pool *pool, const PoolParams *params)
+{
+    bool asks = pool->params.asks;
+    if (params->connections != pool->params.connections)
+        pace_init(&pool->pace, params->connections);
+    pool->params = *params;
+    pool->params.asks = asks;
+}
+
+void pool_set_paused(Pool *pool, bool paused)
+{
+    pool->paused = paused;
+    LIST_EACH_SAFE (&pool->servers, link) {
+        if (!paused)
+            server_wanted(LIST_OWNER(link, Server, pool_link));
+    }
+    loop_defer(pool->loop, pool->dispatch);
 }
 
 static void set_name(Server *server, const char *name)
@@ -188,6 +208,12 @@ static bool has_room(const Pool *pool, const Server *server, const Batch *batch,
     return false;
 }
 
+/* Whether the batch waits for the server's answer to the question whether it batches. */
+static bool is_asking(const Server *server, const Batch *batch)
+{
+    return batch_kind(batch) == BATCH_KIND_ENVELOPE && server->batching == SERVER_BATCHING_UNKNOWN;
+}
+
 /* Where a batch is to go at once: the server that is up with the fewest calls in flight, among
  * those with an idle slot and those that cannot batch it. NULL: nowhere yet; `until` is set where
  * that is because slots are left idle. */
@@ -196,9 +222,7 @@ static Server *server_for(const Pool *pool, const Batch *batch, nsec_t now, nsec
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        bool asking =
-            batch_kind(batch) == BATCH_KIND_ENVELOPE && server->batching == SERVER_BATCHING_UNKNOWN;
-        if (!server_is_up(server) || asking)
+        if (!server_is_up(server) || is_asking(server, batch))
             continue;
         if (!server_batches(server, batch, now) || (!list_empty(&server->idle[SLOT_KIND_BATCH]) &&
                                                     has_room(pool, server, batch, now, until)))
@@ -215,7 +239,8 @@ static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now,
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
         bool fit = kind == SLOT_KIND_THROUGH ||
-                   (server->n_connecting[kind] == 0 && has_room(pool, server, batch, now, until));
+                   (server->n_connecting[kind] == 0 && !is_asking(server, batch) &&
+                    has_room(pool, server, batch, now, until));
         if (server_is_up(server) && fit && server_may_open_slot(server, kind))
             best = preferred(batch, best, server);
     }
@@ -347,11 +372,15 @@ static void drain_servers(Pool *pool, nsec_t now)
 
 void pool_dispatch(Pool *pool, nsec_t now)
 {
-    dispatch_batches(pool, now);
-    dispatch_through(pool, now);
+    if (pool->paused) {
+        batcher_set_blocked(pool->batcher, true);
+    } else {
+        dispatch_batches(pool, now);
+        dispatch_through(pool, now);
+    }
     if (pool->n_draining > 0)
         drain_servers(pool, now);
-    if (!has_hope(pool))
+    if (!pool->paused && !has_hope(pool))
         fail_waiting(pool, now);
 }
 

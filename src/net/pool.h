@@ -48,6 +48,7 @@ struct Pool {
     LogLimit log_limit;
     struct iovec *iovecs;
     size_t n_iovecs;
+    bool paused;
     char latest_failure[256]; /* of any server, for the text of errors */
 };
 
@@ -62,6 +63,13 @@ void pool_start(Pool *pool, const ServerList *servers);
 
 /* From now on these are the servers: connects to new ones, drains those that are not among them. */
 void pool_set_servers(Pool *pool, const ServerList *servers);
+
+/* Other parameters from now on; `asks` stays as it is. */
+void pool_set_params(Pool *pool, const PoolParams *params);
+
+/* While it is paused nothing is sent: calls wait, for as long as their timeouts let them. What is
+ * in flight ends as usual, and servers are still probed. */
+void pool_set_paused(Pool *pool, bool paused);
 
 /* Another worker has reached a server: tries again those that are out here and not there. */
 void pool_server_up_elsewhere(Pool *pool);

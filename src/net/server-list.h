@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "base/counters.h"
 #include "net/address.h"
 
 /* What the log has said of a server. */
@@ -24,6 +25,8 @@ typedef struct Endpoint {
     _Atomic unsigned n_refs;
     _Atomic EndpointNews news; /* of whichever worker learnt it first */
     _Atomic bool vanished;     /* no name has it any more */
+    _Atomic int batching;      /* ServerBatching, as the log has said last */
+    _Atomic uint64_t failures[SERVER_FAILURES];
 } Endpoint;
 
 Endpoint *endpoint_ref(Endpoint *endpoint);

@@ -38,6 +38,8 @@ static ServerState next_state(const ServerHealth *health, ServerEvent event, uin
     case SERVER_EVENT_PROBE_DUE:
     case SERVER_EVENT_UP_ELSEWHERE:
         return state == SERVER_STATE_OUT ? SERVER_STATE_PROBING : state;
+    case SERVER_EVENT_WANTED:
+        return state == SERVER_STATE_UP ? state : SERVER_STATE_TRYING;
     case SERVER_EVENT_VANISHED:
         return SERVER_STATE_DRAINING;
     }
@@ -58,6 +60,7 @@ static void count(ServerHealth *health, ServerEvent event)
     case SERVER_EVENT_CONNECTED:
     case SERVER_EVENT_PROBE_DUE:
     case SERVER_EVENT_UP_ELSEWHERE:
+    case SERVER_EVENT_WANTED:
     case SERVER_EVENT_VANISHED:
         break;
     }

@@ -10,7 +10,7 @@
  *        |                              backoff over, or up elsewhere     |
  *        +----------------------------------------------------------------+
  *
- *     any of them --vanished--> DRAINING
+ *     OUT, PROBING --wanted--> TRYING          any of them --vanished--> DRAINING
  *
  * The first attempt is the only one that calls wait for: where it fails, the server is out at once.
  * The backoff doubles with each probe and starts anew only after a call has succeeded: a server
@@ -41,6 +41,7 @@ typedef enum ServerEvent {
     SERVER_EVENT_ANSWERED,
     SERVER_EVENT_PROBE_DUE,    /* `probe_at` has come */
     SERVER_EVENT_UP_ELSEWHERE, /* another worker has reached it */
+    SERVER_EVENT_WANTED,       /* calls that were held are to go on: they wait for an attempt */
     SERVER_EVENT_VANISHED,     /* its address */
 } ServerEvent;
 

@@ -45,6 +45,15 @@ void server_up_elsewhere(Server *server)
         server_open_slot(server, SLOT_KIND_BATCH);
 }
 
+void server_wanted(Server *server)
+{
+    bool is_under_way = server->n_connecting[SLOT_KIND_BATCH] > 0;
+    if (!is_under_way && !server_may_open_slot(server, SLOT_KIND_BATCH))
+        return;
+    if (note(server, SERVER_EVENT_WANTED) && !is_under_way)
+        server_open_slot(server, SLOT_KIND_BATCH);
+}
+
 /* Asks on `slot`, or on whichever comes first. */
 static void ask(Server *server, Slot *slot)
 {
@@ -140,6 +149,8 @@ static void come_up(Server *server)
     bool is_news = endpoint_tell(server->endpoint, ENDPOINT_NEWS_UP);
     log_limited(&server->up_limit, loop_now(pool->loop), is_news ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG,
                 "server %s is up", server->name);
+    if (is_news)
+        atomic_store(&server->endpoint->batching, (int)SERVER_BATCHING_UNKNOWN);
     server->batching = SERVER_BATCHING_UNKNOWN;
     server->asks = pool->params.asks;
     if (!server->asks)
@@ -162,25 +173,34 @@ void server_slot_idle(Server *server, Slot *slot)
         ask(server, slot);
 }
 
+/* Said once of all workers, and not again when the configuration changes. */
+static void log_batching(Server *server, const char *why)
+{
+    bool is_news = atomic_exchange(&server->endpoint->batching, (int)server->batching) !=
+                   (int)server->batching;
+    bool batches = server->batching == SERVER_BATCHING_YES;
+    LogLevel level = batches ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING;
+    Bytes method = batcher_params(server->pool->batcher)->method;
+    log_limited(&server->batching_limit, loop_now(server->pool->loop),
+                is_news ? level : LOG_LEVEL_DEBUG, "server %s %s %.*s%s%s%s", server->name,
+                batches ? "serves" : "does not serve", (int)method.len, (const char *)method.data,
+                batches ? ": calls to it are batched" : " (", batches ? "" : why,
+                batches ? "" : "): calls to it are passed through");
+}
+
 void server_told(Server *server, bool batches, const char *why)
 {
     if (server_is_draining(server))
         return;
     ServerBatching batching = batches ? SERVER_BATCHING_YES : SERVER_BATCHING_NO;
-    nsec_t now = loop_now(server->pool->loop);
-    Bytes method = batcher_params(server->pool->batcher)->method;
-    if (batches && server->batching != batching)
-        log_limited(&server->batching_limit, now, LOG_LEVEL_INFO,
-                    "server %s serves %.*s: calls to it are batched", server->name, (int)method.len,
-                    (const char *)method.data);
-    if (!batches && server->batching != batching)
-        log_limited(&server->batching_limit, now, LOG_LEVEL_WARNING,
-                    "server %s does not serve %.*s (%s): calls to it are passed through",
-                    server->name, (int)method.len, (const char *)method.data, why);
-    server->batching = batching;
+    Pool *pool = server->pool;
+    if (server->batching != batching) {
+        server->batching = batching;
+        log_batching(server, why);
+    }
     if (!batches)
-        loop_timer_set(&server->retry, now + server->pool->params.batch_retry_interval);
-    loop_defer(server->pool->loop, server->pool->dispatch);
+        loop_timer_set(&server->retry, loop_now(pool->loop) + pool->params.batch_retry_interval);
+    loop_defer(pool->loop, pool->dispatch);
 }
 
 void server_unknown_native(Server *server, const MethodPolicy *policy, const char *why)
@@ -244,7 +264,7 @@ void server_failed(Server *server, ServerFailure failure, const char *why)
     Pool *pool = server->pool;
     ServerState before = server->health.state;
     bool was_used = before == SERVER_STATE_TRYING || before == SERVER_STATE_UP;
-    server->failures[failure]++;
+    atomic_fetch_add_explicit(&server->endpoint->failures[failure], 1, memory_order_relaxed);
     g_snprintf(pool->latest_failure, sizeof pool->latest_failure, "%s: %s", server->name, why);
     bool changed = note(server, failure == SERVER_FAILURE_CONNECT ? SERVER_EVENT_NOT_CONNECTED
                                                                   : SERVER_EVENT_CALL_FAILED);

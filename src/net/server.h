@@ -39,7 +39,6 @@ struct Server {
     LoopTimer retry;            /* of the question whether it batches */
     GHashTable *unknown_native; /* MethodPolicy -> nsec_t, until when it is passed through */
     GHashTable *misshapen;      /* of MethodPolicy: said so, and not answered rightly since */
-    uint64_t failures[SERVER_FAILURES];
     LogLimit log_limit, up_limit, out_limit, batching_limit;
 };
 
@@ -59,6 +58,10 @@ static inline bool server_is_draining(const Server *server)
 
 /* Another worker has reached it: it is worth a probe. */
 void server_up_elsewhere(Server *server);
+
+/* Calls that were held are to go on. Where it is out, it is tried at once, and they wait for that.
+ */
+void server_wanted(Server *server);
 
 /* No name has its address any more. */
 void server_drain(Server *server);

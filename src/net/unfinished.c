@@ -139,7 +139,7 @@ static void check_turn(void *data)
     ClientSet *set = data;
     Unfinished *unfinished = &set->unfinished;
     Partial *partial = unfinished->reading;
-    nsec_t now = loop_now(set->loop), patience = batcher_params(set->batcher)->call_timeout;
+    nsec_t now = loop_now(set->loop), patience = batcher_params(set->route->batcher)->call_timeout;
     loop_defer(set->loop, &unfinished->task);
     if (partial == NULL || partial->client->stalled)
         return;

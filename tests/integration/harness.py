@@ -6,6 +6,7 @@ report.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import re
@@ -21,8 +22,8 @@ from pathlib import Path
 
 import wire
 
-PROGRAMS = ("BATCHD", "BATCH_DEMO", "CROWD", "BENCH_LOAD", "BENCH_UPSTREAM", "BENCH_FLOOR",
-            "RESOLVER_SHIM")
+PROGRAMS = ("BATCHD", "BATCHCTL", "BATCH_DEMO", "CROWD", "BENCH_LOAD", "BENCH_UPSTREAM", "BENCH_FLOOR",
+            "RESOLVER_SHIM", "CONFIG_TABLE")
 DIRECTORIES = ("GEN_PY", "IDL_DIR")
 CONF = Path(__file__).resolve().parents[2] / "conf" / "thrift-batchd.ini"
 
@@ -232,12 +233,28 @@ def ini(upstreams, sections):
                      for section, keys in settings.items())
 
 
+RELOADED = r"(is not reloaded:|reloaded)(?= )"
+
+
+def passing(descriptors):
+    """What starts a program with these descriptors as systemd passes sockets: sd_listen_fds(3)."""
+    moves = " ".join(f"{number}<&{fd} {fd}<&-" for number, fd in enumerate(descriptors, 3))
+    script = f'exec {moves}; LISTEN_PID=$$ LISTEN_FDS={len(descriptors)} exec "$@"'
+    return ["bash", "-c", script, "bash"] if descriptors else []
+
+
 class Daemon(Process):
-    def __init__(self, config, listeners=1, environment=None):
+    """`passed`: sockets (or other files) that it is given instead of opening those of `listen`."""
+
+    def __init__(self, config, listeners=1, environment=None, passed=()):
         self.config = config
+        # none of them is in the way of another on its way to its place
+        descriptors = [fcntl.fcntl(file.fileno(), fcntl.F_DUPFD_CLOEXEC, 100) for file in passed]
         super().__init__(
-            [*shlex.split(os.environ.get("BATCHD_WRAPPER", "")), program("BATCHD"),
-             "--config", str(config)], environment)
+            [*passing(descriptors), *shlex.split(os.environ.get("BATCHD_WRAPPER", "")),
+             program("BATCHD"), "--config", str(config)], environment, descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
         self.expected_status = 0
         self.addresses = [found[1] for found in
                           self.log.wait_for(r"listening on (\S+)", listeners)] if listeners else []
@@ -246,9 +263,25 @@ class Daemon(Process):
     def address(self):
         return self.addresses[0]
 
+    def reload(self, *upstreams, **sections):
+        """Gives it another configuration, with the same defaults as the first; true where it was
+        taken."""
+        self.config.write_text(ini([getattr(upstream, "address", upstream)
+                                    for upstream in upstreams], sections))
+        return self.reload_file()
+
+    def reload_file(self):
+        before = len(self.log.matching(RELOADED))
+        self.signal(signal.SIGHUP)
+        return self.log.wait_for(RELOADED, before + 1)[-1][1] == "reloaded"
+
+    def ending(self):
+        """Whether it was told to drain: a second signal would cut its end short."""
+        return signal.SIGTERM in self.signals or signal.SIGINT in self.signals
+
     def end(self):
         """Drains the daemon and checks how it ended."""
-        if self.running() and not self.signals:  # a second one would cut its end short
+        if self.running() and not self.ending():
             self.signal(signal.SIGTERM)
         status = self.wait(60)
         log = self.log.text()
@@ -284,12 +317,12 @@ class Bench:
                             sections))
         return path
 
-    def daemon(self, *upstreams, listeners=1, environment=None, **sections):
+    def daemon(self, *upstreams, listeners=1, environment=None, passed=(), **sections):
         """A daemon in front of these upstreams (programs or addresses)."""
-        return self.daemon_with(self.config(*upstreams, **sections), listeners, environment)
+        return self.daemon_with(self.config(*upstreams, **sections), listeners, environment, passed)
 
-    def daemon_with(self, config, listeners=1, environment=None):
-        daemon = Daemon(config, listeners, environment)
+    def daemon_with(self, config, listeners=1, environment=None, passed=()):
+        daemon = Daemon(config, listeners, environment, passed)
         self.on_end(daemon.end)
         return daemon
 

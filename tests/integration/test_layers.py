@@ -11,11 +11,13 @@ LAYERS = ("base", "wire", "batch", "net", "admin", "daemon")
 # Libraries and the layers that know them. Everything else is the C library or GLib.
 LIBRARIES = {
     r"event2?[/.]": ("net", "admin", "daemon"),
+    r"event2/http": ("admin",),
+    r"json-glib/": ("admin",),
     r"ini\.h": ("daemon",),
     r"systemd/": ("daemon",),
 }
 # Files that may include thrift c_glib's headers or code that the Thrift compiler generated.
-THRIFT_FILES = ()
+THRIFT_FILES = ("admin/c-glib.h",)
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
 

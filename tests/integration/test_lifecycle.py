@@ -1,16 +1,14 @@
-"""Start and end: signals, draining, what the service manager is told."""
+"""Start and end: signals and draining."""
 
 import signal
-import socket
-import tempfile
 import threading
 import time
 
 import pytest
 import wire
 from clients import Thrift
-from harness import PATIENCE, connect, eventually, refuses
-from scripted import SILENCE, Holding, Scripted, calls_of, honest
+from harness import eventually, refuses
+from scripted import SILENCE, Holding, Scripted, calls_of
 from talk import all_read, framed, internal_error, receive, send, served
 from thrift.Thrift import TApplicationException
 from thrift.transport.TTransport import TTransportException
@@ -211,35 +209,6 @@ def test_oneway_calls_are_sent_before_the_end(bench, upstream):
     assert daemon.wait() == 0
     with Thrift(upstream) as client:
         assert client.logged() == 10
-
-
-class NotifySocket:
-    """What systemd listens on."""
-
-    def __init__(self, directory):
-        self.path = f"{directory}/notify"
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.path)
-        self.socket.settimeout(PATIENCE)
-
-    def wait_for(self, line):
-        while True:
-            lines = self.socket.recv(4096).decode().splitlines()
-            if line in lines:
-                return
-
-
-def test_the_service_manager_is_told(bench, upstream):
-    with tempfile.TemporaryDirectory(prefix="batchd-") as directory:
-        notify = NotifySocket(directory)
-        daemon = bench.daemon(upstream, environment={"NOTIFY_SOCKET": notify.path})
-        notify.wait_for("READY=1")
-        with Thrift(daemon) as client:
-            assert client.echo("ready") == "ready"
-        daemon.signal(signal.SIGTERM)
-        notify.wait_for("STOPPING=1")
-        assert daemon.wait() == 0
-        notify.socket.close()
 
 
 def test_broken_pipes_do_not_end_it(bench, upstream):

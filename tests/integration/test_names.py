@@ -361,3 +361,44 @@ def test_workers_return_together(bench):
     assert time.monotonic() - begin < (1 if SANITIZED else 0.4), "about 1 s by themselves"
     assert len(daemon.log.matching(r"^warning: .*server .* is out")) == 1
     assert len(daemon.log.matching(r"^(worker \d+: )?server .* is up")) == 1
+
+
+def test_a_reload_keeps_servers_until_the_new_name_is_known(bench, names, start):
+    """The calls go on where they went, however long the new name takes."""
+    names.say("127.0.0.1")
+    before, after = two(bench)
+    daemon = start(before.port)
+    raw = bench.connect(daemon)
+    served(raw)
+    names.say("hang", name="new.test")
+    assert daemon.reload(f"new.test:{after.port}", upstream=QUICK)
+    served(raw)
+    assert not after.received
+    names.say("127.0.0.2", name="new.test")
+    daemon.log.wait_for("127.0.0.2:%d has joined" % after.port)
+    daemon.log.wait_for("127.0.0.1:%d is drained: " % before.port)
+    served(raw)
+    assert len(after.calls()) == 1
+
+
+def test_a_reload_to_a_name_that_nobody_knows(bench, names, start):
+    names.say("127.0.0.1")
+    names.say("fail", name="misspelt.test")
+    upstream = Scripted(bench)
+    daemon = start(upstream.port)
+    served(bench.connect(daemon))
+    assert daemon.reload(f"misspelt.test:{upstream.port}", upstream=QUICK)
+    daemon.log.wait_for("misspelt.test.*tried again with backoff")
+    served(bench.connect(daemon))
+
+
+def test_a_reload_to_the_first_name(bench, names):
+    """There was none before, and so no thread that looks names up."""
+    before, after = two(bench)
+    names.say("127.0.0.2")
+    daemon = bench.daemon(before.address, environment=names.environment)
+    served(bench.connect(daemon))
+    assert daemon.reload(f"{NAME}:{after.port}", upstream=QUICK)
+    daemon.log.wait_for("127.0.0.1:%d is drained: " % before.port)
+    served(bench.connect(daemon))
+    assert len(after.calls()) == 1

@@ -88,3 +88,29 @@ Test(histogram, records_count_sum_and_maximum)
         total += histogram.buckets[i];
     cr_assert_eq(total, 5);
 }
+
+Test(histogram, percentiles_are_the_largest_of_their_buckets)
+{
+    Histogram histogram = {0};
+    cr_assert_eq(histogram_percentile(&histogram, 50), 0);
+    for (uint64_t value = 1; value <= 100; value++)
+        histogram_record(&histogram, value);
+    cr_assert_eq(histogram_percentile(&histogram, 1), 1);
+    cr_assert_eq(histogram_percentile(&histogram, 50), 56); /* 50 is in the bucket 49 to 56 */
+    cr_assert_eq(histogram_percentile(&histogram, 96), 96);
+    cr_assert_eq(histogram_percentile(&histogram, 97), 100); /* up to 112, but none is above 100 */
+    cr_assert_eq(histogram_percentile(&histogram, 100), 100);
+}
+
+Test(histogram, a_percentile_of_few_values_is_one_of_them)
+{
+    Histogram histogram = {0};
+    histogram_record(&histogram, 3);
+    cr_assert_eq(histogram_percentile(&histogram, 50), 3);
+    cr_assert_eq(histogram_percentile(&histogram, 99), 3);
+    histogram_record(&histogram, 1000);
+    cr_assert_eq(histogram_percentile(&histogram, 50), 3);
+    cr_assert_eq(histogram_percentile(&histogram, 51), 1000);
+    histogram_record(&histogram, UINT64_MAX);
+    cr_assert_eq(histogram_percentile(&histogram, 99), UINT64_MAX);
+}

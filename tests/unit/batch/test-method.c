@@ -164,3 +164,20 @@ Test(method, without_a_name_learns_nothing)
     assert_learns_nothing(method_table_get(table, (Bytes){0}, get(table, "echo")));
     method_table_free(table);
 }
+
+Test(method, another_table_inherits_what_was_learnt)
+{
+    MethodTable *before = method_table_new(NULL, 0, NULL);
+    method_learn_answers(get(before, "echo"));
+    method_learn_oneway(get(before, "log"));
+    static MethodPolicy slow = {.name = (char *)"e*", .group = (char *)"slow"};
+    MethodPolicy *policies[] = {&slow};
+    MethodTable *after = method_table_new(policies, 1, NULL);
+    method_table_inherit(after, before);
+    method_table_free(before);
+    cr_assert(get(after, "echo")->answers && !get(after, "echo")->oneway);
+    cr_assert_eq(get(after, "echo")->policy, &slow);
+    cr_assert(get(after, "log")->oneway && !get(after, "log")->answers);
+    cr_assert(!get(after, "other")->oneway && !get(after, "other")->answers);
+    method_table_free(after);
+}

@@ -30,6 +30,6 @@ Config *config_text_load(const char *text, char **ret_errors)
 char *config_text_errors(const char *text)
 {
     char *errors = NULL;
-    config_free(config_text_load(text, &errors));
+    config_unref(config_text_load(text, &errors));
     return errors ? errors : g_strdup("");
 }

@@ -257,3 +257,52 @@ Test(bounds, threads_lose_neither_room_nor_wakes, .timeout = 60)
     cr_expect_eq(left, RACE_BOUND, "%d left", (int)left);
     bounds_free(bounds);
 }
+
+static void set_max_calls(Crew *crew, unsigned n, uint64_t max_calls)
+{
+    const uint64_t max[BOUNDS] = {[BOUND_CALLS] = max_calls, [BOUND_BYTES] = 1024};
+    bounds_set_max(crew->bounds, max);
+    for (unsigned i = 0; i < n; i++) {
+        room_woken(&crew->rooms[i]);
+        room_settle(&crew->rooms[i], crew->calls[i], 0);
+    }
+}
+
+static uint64_t pending(const Crew *crew, unsigned n)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < n; i++)
+        total += crew->calls[i];
+    return total;
+}
+
+Test(bounds, may_be_raised_while_they_are_used_up)
+{
+    for (unsigned n = 1; n <= 2; n++) {
+        Crew crew;
+        set_up(&crew, n, 100, 1024);
+        cr_expect_eq(take_all(&crew, 0), 100);
+        set_max_calls(&crew, n, 300);
+        cr_expect_eq(take_all(&crew, 0), 200, "%u workers", n);
+        bounds_free(crew.bounds);
+    }
+}
+
+Test(bounds, may_be_lowered_below_what_is_pending)
+{
+    for (unsigned n = 1; n <= 2; n++) {
+        Crew crew;
+        set_up(&crew, n, 1000, 1024);
+        take_all(&crew, 0);
+        set_max_calls(&crew, n, 10);
+        cr_expect_eq(take_all(&crew, 0), 0);
+        end_calls(&crew, 0, 985);
+        cr_expect_eq(take_all(&crew, 0), 0, "15 are pending");
+        cr_expect_eq(take_all(&crew, n - 1), 0);
+        end_calls(&crew, 0, 15);
+        while (take_all(&crew, 0) + take_all(&crew, n - 1) > 0)
+            ;
+        cr_expect_eq(pending(&crew, n), 10, "%u workers: %d", n, (int)pending(&crew, n));
+        bounds_free(crew.bounds);
+    }
+}

@@ -23,14 +23,14 @@ static Story story(void)
 }
 
 /* c connected, n not connected, f a call failed, a answered, p the probe is due, e up elsewhere,
- * v vanished. */
+ * w wanted, v vanished. */
 static ServerEvent event_of(char letter)
 {
-    static const char letters[] = "cnfapev";
+    static const char letters[] = "cnfapewv";
     static const ServerEvent events[] = {
         SERVER_EVENT_CONNECTED, SERVER_EVENT_NOT_CONNECTED, SERVER_EVENT_CALL_FAILED,
         SERVER_EVENT_ANSWERED,  SERVER_EVENT_PROBE_DUE,     SERVER_EVENT_UP_ELSEWHERE,
-        SERVER_EVENT_VANISHED,
+        SERVER_EVENT_WANTED,    SERVER_EVENT_VANISHED,
     };
     return events[strchr(letters, letter) - letters];
 }
@@ -65,6 +65,11 @@ Test(server_state, goes_through_its_states)
         {"c", "tu"},
         {"n", "to"}, /* the first attempt is what calls wait for */
         {"npc", "topu"},
+        {"nwc", "totu"}, /* calls wait for it once more */
+        {"npwn", "topto"},
+        {"nwwn", "totto"},
+        {"cw", "tuu"},
+        {"cvw", "tudd"},
         {"npnpc", "topopu"},
         {"cff", "tuuu"},
         {"cfff", "tuuuo"},

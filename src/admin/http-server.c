@@ -1,0 +1,194 @@
+#include "admin/http-server.h"
+
+#include <event2/listener.h>
+
+#include "admin/http-answer.h"
+#include "admin/http-places.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "net/listener.h"
+
+enum {
+    MAX_HEADERS = 8 * 1024, /* bytes, with the request's line */
+    MAX_BODY = 4 * 1024,    /* nobody needs one, but who sends a small one is told what is wrong */
+};
+
+struct AdminHttp {
+    Loop *loop;
+    Mailbox *mailbox;
+    const AdminOps *ops;
+    void *ops_data;
+    struct evhttp *evhttp;
+    GPtrArray *listeners; /* of Listener: the sockets, on which evhttp accepts */
+    HttpPlaces places;
+    List waiting; /* HttpWaiter.link */
+};
+
+/* A request that waits for statistics. Its connection may go away meanwhile. */
+typedef struct HttpWaiter {
+    StatsRequest stats;
+    ListLink link; /* AdminHttp.waiting */
+    AdminHttp *http;
+    const HttpResource *resource;
+    struct evhttp_request *request;       /* evhttp's; NULL once its connection is gone */
+    struct evhttp_connection *connection; /* of it */
+} HttpWaiter;
+
+/* Requests */
+
+static void on_stats(StatsRequest *request, Stats *stats)
+{
+    HttpWaiter *waiter = LIST_OWNER(request, HttpWaiter, stats);
+    if (waiter->request != NULL) {
+        http_places_answered(&waiter->http->places, waiter->connection);
+        waiter->resource->answer(waiter->request, stats);
+    }
+    list_remove(&waiter->link);
+    g_free(waiter);
+    stats_free(stats);
+}
+
+static void collect(AdminHttp *http, const HttpResource *resource, struct evhttp_request *request)
+{
+    HttpWaiter *waiter = g_new0(HttpWaiter, 1);
+    waiter->stats.mailbox = http->mailbox;
+    waiter->stats.done = on_stats;
+    waiter->http = http;
+    waiter->resource = resource;
+    waiter->request = request;
+    waiter->connection = evhttp_request_get_connection(request);
+    list_append(&http->waiting, &waiter->link);
+    http->ops->collect(http->ops_data, &waiter->stats);
+}
+
+/* evhttp is about to free the connection, and its request with it. */
+static void on_close(void *data, struct evhttp_connection *connection)
+{
+    const AdminHttp *http = data;
+    LIST_EACH (&http->waiting, link) {
+        HttpWaiter *waiter = LIST_OWNER(link, HttpWaiter, link);
+        if (waiter->connection == connection)
+            waiter->request = NULL;
+    }
+}
+
+static bool only_shows(const struct evhttp_request *request)
+{
+    enum evhttp_cmd_type method = evhttp_request_get_command(request);
+    return method == EVHTTP_REQ_GET || method == EVHTTP_REQ_HEAD;
+}
+
+static void answer_now(AdminHttp *http, struct evhttp_request *request,
+                       const HttpResource *resource)
+{
+    http_places_answered(&http->places, evhttp_request_get_connection(request));
+    if (resource == NULL)
+        http_answer_not_found(request);
+    else if (!only_shows(request))
+        http_answer_not_allowed(request);
+    else
+        resource->answer(request, NULL);
+}
+
+static void on_request(struct evhttp_request *request, void *data)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
+    const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
+    const HttpResource *resource = path != NULL ? http_resource_find(path) : NULL;
+    if (resource != NULL && resource->needs_stats && only_shows(request))
+        collect(data, resource, request);
+    else
+        answer_now(data, request, resource);
+}
+
+/* Setting up */
+
+/* What peers do wrong is nothing to warn of. */
+static void on_libevent_message(int severity, const char *text)
+{
+    log_write(severity == EVENT_LOG_ERR ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "libevent: %s", text);
+}
+
+static struct evhttp *new_evhttp(AdminHttp *http)
+{
+    struct evhttp *evhttp = evhttp_new(http->loop->base);
+    check(evhttp != NULL);
+    evhttp_set_max_headers_size(evhttp, MAX_HEADERS);
+    evhttp_set_max_body_size(evhttp, MAX_BODY);
+    /* What is not shown is refused with words of ours. */
+    evhttp_set_allowed_methods(evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST |
+                                           EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS |
+                                           EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT |
+                                           EVHTTP_REQ_PATCH);
+    evhttp_set_gencb(evhttp, on_request, http);
+    return evhttp;
+}
+
+static bool add_listener(AdminHttp *http, const Address *address, mode_t socket_mode,
+                         GError **error)
+{
+    Listener *listener = listener_new(http->loop, address, socket_mode, NULL, NULL, error);
+    if (listener == NULL)
+        return false;
+    g_ptr_array_add(http->listeners, listener);
+    struct evconnlistener *accepting = evconnlistener_new(
+        http->loop->base, NULL, NULL, LEV_OPT_CLOSE_ON_EXEC, 0, listener_lend(listener));
+    check(accepting != NULL);
+    check(evhttp_bind_listener(http->evhttp, accepting) != NULL);
+    http_places_watch(&http->places, http->evhttp, accepting);
+    char text[ADDRESS_TEXT_SIZE];
+    listener_format(listener, text);
+    log_info("http on %s", text);
+    return true;
+}
+
+static bool add_listeners(AdminHttp *http, const AdminParams *params, GError **error)
+{
+    g_autoptr(GArray) addresses = address_resolve(params->http, error);
+    if (addresses == NULL)
+        return false;
+    for (guint i = 0; i < addresses->len; i++) {
+        if (!add_listener(http, &g_array_index(addresses, Address, i), params->socket_mode, error))
+            return false;
+    }
+    return true;
+}
+
+static void free_listener(gpointer listener)
+{
+    listener_free(listener);
+}
+
+AdminHttp *admin_http_new(Loop *loop, Mailbox *mailbox, const AdminParams *params, GError **error)
+{
+    AdminHttp *http = g_new0(AdminHttp, 1);
+    http->loop = loop;
+    http->mailbox = mailbox;
+    http->ops = params->ops;
+    http->ops_data = params->ops_data;
+    list_init(&http->waiting);
+    http->listeners = g_ptr_array_new_with_free_func(free_listener);
+    http_places_init(&http->places, loop, on_close, http);
+    event_set_log_callback(on_libevent_message);
+    http->evhttp = new_evhttp(http);
+    if (!add_listeners(http, params, error)) {
+        admin_http_free(http);
+        return NULL;
+    }
+    return http;
+}
+
+void admin_http_free(AdminHttp *http)
+{
+    if (http == NULL)
+        return;
+    http_places_clear(&http->places); /* before evhttp, whose listeners it knows */
+    evhttp_free(http->evhttp);
+    g_ptr_array_unref(http->listeners);
+    ListLink *link;
+    while ((link = list_first(&http->waiting)) != NULL) {
+        list_remove(link);
+        g_free(LIST_OWNER(link, HttpWaiter, link));
+    }
+    g_free(http);
+}

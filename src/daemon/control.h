@@ -1,0 +1,20 @@
+/* Changing the daemon while it runs: reload, live options, pause, drain; for signals and for the
+ * admin interfaces. */
+#pragma once
+
+#include "admin/admin.h"
+#include "daemon/crew.h"
+
+typedef struct Control {
+    Crew *crew;
+    GMutex mutex; /* one change of the configuration after the other */
+} Control;
+
+void control_init(Control *control, Crew *crew);
+void control_clear(Control *control);
+
+/* Reads the configuration file again, from any thread. The log tells of it. False: it is bad, and
+ * nothing has changed; *error says why, one line an error. */
+bool control_reload(Control *control, GError **error);
+
+extern const AdminOps control_ops; /* their `data` is a Control */
