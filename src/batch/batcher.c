@@ -58,6 +58,7 @@ PaceLoad batcher_load(const Batcher *batcher, nsec_t now)
 {
     PaceLoad load = batcher->load;
     load.waited += load.n_pending * now;
+    load.at = now;
     return load;
 }
 

@@ -14,7 +14,8 @@
  * it takes a crowd apart that travels together), one slot less than are in use, one more. One is
  * kept when calls take clearly less time with it. At a given number of busy clients that means more
  * throughput, at a given rate less latency. A great difference is seen soon, a small one after
- * more batches. Trials that bring nothing become rare, until the load changes.
+ * more batches. Trials that bring nothing become rare, those of what is clearly worse at once,
+ * until the load changes.
  *
  * Only a batch that may still grow, and what stands behind it, is kept from an idle slot: a full
  * one gains nothing by waiting. A batch in flight for twice as long as they usually are does not
@@ -32,17 +33,27 @@ typedef struct PaceLoad {
     uint64_t n_ended;
     uint64_t n_pending;
     nsec_t waited; /* added up over all of them, wrapping around */
+    nsec_t at;     /* as of when */
 } PaceLoad;
+
+/* What is tried, in turn. */
+typedef enum PaceKind {
+    PACE_ONE_SLOT,
+    PACE_APART, /* pace 0 */
+    PACE_FEWER_SLOTS,
+    PACE_MORE_SLOTS,
+    PACE_KINDS
+} PaceKind;
 
 typedef struct Pace {
     uint32_t now;     /* the pace in force */
     uint32_t slowest; /* one slot */
     uint32_t chosen;  /* the best so far */
     uint32_t candidate;
-    unsigned kind;  /* of the candidate: see pace.c */
-    unsigned step;  /* of a trial: chosen and candidate in turn; 0: no trial */
-    unsigned pause; /* epochs until the next trial */
-    unsigned backoff;
+    PaceKind kind;               /* of the candidate */
+    unsigned step;               /* of a trial: chosen and candidate in turn; 0: no trial */
+    unsigned pauses[PACE_KINDS]; /* epochs until such a candidate is tried */
+    unsigned backoffs[PACE_KINDS];
     bool settling;        /* this epoch is not measured: the pace before still shows */
     PaceLoad begin;       /* of this epoch */
     unsigned n_batches;   /* answered in it */
@@ -53,6 +64,7 @@ typedef struct Pace {
     double usual_time;    /* of a call at this load, smoothed */
     unsigned n_unusual;   /* epochs in a row that were otherwise */
     PaceLoad of_chosen, of_candidate;
+    double before;   /* what a call took at `chosen` before the trial */
     nsec_t upstream; /* smoothed: from sending a batch to its answer */
 } Pace;
 
