@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "base/nsec.h"
+#include "batch/returning.h"
 
 /* Calls at a pace. Those that are under way count with what they have waited so far: in the time
  * right after a change those that end first are not like the others. */
@@ -89,10 +90,12 @@ static inline bool pace_has_room(const Pace *pace, uint32_t n_used, bool full)
     return full || n_used < pace_slots(pace);
 }
 
-/* Whether returning callers are waited for. */
-static inline bool pace_gathers(const Pace *pace)
+/* How returning callers are waited for. */
+static inline Gathering pace_gathering(const Pace *pace)
 {
-    return pace->now > 0;
+    if (pace->now == 0)
+        return GATHERING_NONE;
+    return pace_slots(pace) == 1 ? GATHERING_ONE_SLOT : GATHERING_SLOTS;
 }
 
 /* From when on a batch that was sent at `sent` does not count any more. */

@@ -100,7 +100,7 @@ static void receive(Story *story, InFlight *slot)
         return;
     Batcher *batcher = story->scenario->batcher;
     pace_answered(&story->pace, met, n, now - slot->sent, batcher_load(batcher, now));
-    batcher_set_gathering(batcher, pace_gathers(&story->pace));
+    batcher_set_gathering(batcher, pace_gathering(&story->pace));
 }
 
 static nsec_t next_event(const Story *story)
@@ -150,7 +150,7 @@ static Story story_of(Upstream upstream, unsigned n_clients, int pace)
     story.fixed = pace != FIND;
     if (story.fixed)
         story.pace.now = (uint32_t)pace;
-    batcher_set_gathering(story.scenario->batcher, pace_gathers(&story.pace));
+    batcher_set_gathering(story.scenario->batcher, pace_gathering(&story.pace));
     for (unsigned k = 0; k < n_clients; k++) {
         story.clients[k] = scenario_client(story.scenario);
         story.calls_at[k] = k * 37 * NSEC_PER_USEC;
@@ -365,6 +365,22 @@ Test(pace, an_epoch_lasts_longer_than_its_calls)
     expect(n >= 1000 && n < 1100, "%u batches until it has settled", n);
     n = n_answers(&pace, &load);
     expect(n >= 2000 && n < 2100, "%u batches in an epoch", n);
+}
+
+Test(pace, what_is_clearly_worse_is_not_tried_again_soon)
+{
+    Story story = story_of(serial, 30, FIND);
+    speed(&story, 400 * NSEC_PER_MSEC);
+    unsigned n_turns = 0, n_others = 0;
+    nsec_t end = story.scenario->now + 2 * NSEC_PER_SEC;
+    while (story.scenario->now < end) {
+        turn(&story);
+        n_turns++;
+        n_others += story.pace.now != story.pace.chosen;
+    }
+    expect_eq(story.pace.chosen, SLOTS);
+    expect(100 * n_others < n_turns, "%u of %u turns at another pace", n_others, n_turns);
+    end_story(&story);
 }
 
 /* Callers whom one slot has brought together stay so for a while without it. */
