@@ -103,12 +103,6 @@ static void on_request(struct evhttp_request *request, void *data)
 
 /* Setting up */
 
-/* What peers do wrong is nothing to warn of. */
-static void on_libevent_message(int severity, const char *text)
-{
-    log_write(severity == EVENT_LOG_ERR ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "libevent: %s", text);
-}
-
 static struct evhttp *new_evhttp(AdminHttp *http)
 {
     struct evhttp *evhttp = evhttp_new(http->loop->base);
@@ -169,7 +163,6 @@ AdminHttp *admin_http_new(Loop *loop, Mailbox *mailbox, const AdminParams *param
     list_init(&http->waiting);
     http->listeners = g_ptr_array_new_with_free_func(free_listener);
     http_places_init(&http->places, loop, on_close, http);
-    event_set_log_callback(on_libevent_message);
     http->evhttp = new_evhttp(http);
     if (!add_listeners(http, params, error)) {
         admin_http_free(http);

@@ -39,18 +39,29 @@ static void add_value(GString *text, const char *name, uint64_t value)
     g_string_append_printf(text, PREFIX "%s %" PRIu64 "\n", name, value);
 }
 
-/* Up to two labels; `second` may be NULL. */
-static void add_labelled(GString *text, const char *name, const char *first,
-                         const char *first_value, const char *second, const char *second_value,
-                         uint64_t value)
+static void append_label(GString *text, char before, const char *label, const char *value)
 {
-    g_string_append_printf(text, PREFIX "%s{%s=\"", name, first);
-    append_escaped(text, first_value);
-    if (second != NULL) {
-        g_string_append_printf(text, "\",%s=\"", second);
-        append_escaped(text, second_value);
-    }
-    g_string_append_printf(text, "\"} %" PRIu64 "\n", value);
+    g_string_append_printf(text, "%c%s=\"", before, label);
+    append_escaped(text, value);
+    g_string_append_c(text, '"');
+}
+
+static void add_labelled(GString *text, const char *name, const char *label,
+                         const char *label_value, uint64_t value)
+{
+    g_string_append_printf(text, PREFIX "%s", name);
+    append_label(text, '{', label, label_value);
+    g_string_append_printf(text, "} %" PRIu64 "\n", value);
+}
+
+static void add_labelled_twice(GString *text, const char *name, const char *first,
+                               const char *first_value, const char *second,
+                               const char *second_value, uint64_t value)
+{
+    g_string_append_printf(text, PREFIX "%s", name);
+    append_label(text, '{', first, first_value);
+    append_label(text, ',', second, second_value);
+    g_string_append_printf(text, "} %" PRIu64 "\n", value);
 }
 
 static void add_counter(GString *text, const char *name, const char *help, uint64_t value)
@@ -116,7 +127,7 @@ static void add_seconds(GString *text, const char *name, const char *help,
 static void add_daemon(GString *text, const Stats *stats)
 {
     begin(text, "build_info", "gauge", "Always 1; the label says which version runs.");
-    add_labelled(text, "build_info", "version", PACKAGE_VERSION, NULL, NULL, 1);
+    add_labelled(text, "build_info", "version", PACKAGE_VERSION, 1);
     begin(text, "start_time_seconds", "gauge", "When the daemon started, in seconds since 1970.");
     g_string_append(text, PREFIX "start_time_seconds ");
     append_seconds(text, (uint64_t)stats->started * 1000);
@@ -125,7 +136,7 @@ static void add_daemon(GString *text, const Stats *stats)
     static const DaemonState states[] = {DAEMON_STATE_RUNNING, DAEMON_STATE_PAUSED,
                                          DAEMON_STATE_DRAINING};
     for (size_t i = 0; i < G_N_ELEMENTS(states); i++)
-        add_labelled(text, "state", "state", daemon_state_name(states[i]), NULL, NULL,
+        add_labelled(text, "state", "state", daemon_state_name(states[i]),
                      stats->state == states[i]);
 }
 
@@ -135,8 +146,8 @@ static void add_calls(GString *text, const Stats *stats)
     for (guint i = 0; i < stats->methods->len; i++) {
         const MethodStats *method = &g_array_index(stats->methods, MethodStats, i);
         for (int j = 0; j < CALL_OUTCOMES; j++)
-            add_labelled(text, "calls_total", "method", method->name, "outcome",
-                         call_outcome_name((CallOutcome)j), method->calls[j]);
+            add_labelled_twice(text, "calls_total", "method", method->name, "outcome",
+                               call_outcome_name((CallOutcome)j), method->calls[j]);
     }
     add_seconds(text, "call_seconds", "From a call's last byte to its end.",
                 &stats->counters.call_nsec);
@@ -146,7 +157,7 @@ static void add_batches(GString *text, const Counters *counters)
 {
     begin(text, "batches_total", "counter", "Batches sent, by the reason to send them then.");
     for (int i = 0; i < BATCH_REASONS; i++)
-        add_labelled(text, "batches_total", "reason", batch_reason_name((BatchReason)i), NULL, NULL,
+        add_labelled(text, "batches_total", "reason", batch_reason_name((BatchReason)i),
                      counters->batches[i]);
     begin(text, "batch_calls", "histogram", "Callers in a batch that was sent.");
     add_histogram(text, "batch_calls", &counters->batch_calls, 0, CALLS_POWERS, append_plain);
@@ -187,8 +198,8 @@ static void add_clients(GString *text, const Stats *stats)
     begin(text, "client_errors_total", "counter",
           "What was wrong with clients, by reason: closed, turned away or answered with an error.");
     for (int i = 0; i < CLIENT_ERRORS; i++)
-        add_labelled(text, "client_errors_total", "reason", client_error_name((ClientError)i), NULL,
-                     NULL, counters->client_errors[i]);
+        add_labelled(text, "client_errors_total", "reason", client_error_name((ClientError)i),
+                     counters->client_errors[i]);
 }
 
 static void add_pending(GString *text, const Stats *stats)
@@ -209,7 +220,7 @@ static void add_server_gauge(GString *text, const Stats *stats, const char *name
     begin(text, name, "gauge", help);
     for (guint i = 0; i < stats->servers->len; i++) {
         const ServerStats *server = &g_array_index(stats->servers, ServerStats, i);
-        add_labelled(text, name, "server", server->name, NULL, NULL, value(server));
+        add_labelled(text, name, "server", server->name, value(server));
     }
 }
 
@@ -241,14 +252,14 @@ static void add_servers(GString *text, const Stats *stats)
     for (guint i = 0; i < stats->servers->len; i++) {
         const ServerStats *server = &g_array_index(stats->servers, ServerStats, i);
         for (int j = 0; j < SERVER_FAILURES; j++)
-            add_labelled(text, "server_failures_total", "server", server->name, "reason",
-                         server_failure_name((ServerFailure)j), server->failures[j]);
+            add_labelled_twice(text, "server_failures_total", "server", server->name, "reason",
+                               server_failure_name((ServerFailure)j), server->failures[j]);
     }
 }
 
 char *metrics_text(const Stats *stats)
 {
-    GString *text = g_string_sized_new(32 * 1024);
+    GString *text = g_string_sized_new(32768);
     add_daemon(text, stats);
     add_calls(text, stats);
     add_batches(text, &stats->counters);

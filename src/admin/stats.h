@@ -25,7 +25,7 @@ typedef struct MethodStats {
 /* A server over all workers. */
 typedef struct ServerStats {
     char *name;              /* as configured, with its address where the name has several */
-    bool up;                 /* at least one worker uses it */
+    bool up;                 /* a worker uses it, and none has found it out since */
     const char *state;       /* of the worker to which it looks best: server_state_name() */
     ServerBatching batching; /* SERVER_BATCHING_YES: it has said so to at least one */
     uint32_t inflight;       /* calls */

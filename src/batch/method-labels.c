@@ -1,11 +1,12 @@
 #include "batch/method-labels.h"
 
 #include <glib.h>
+#include <pthread.h>
 
 static const char other[] = "other";
 
 struct MethodLabels {
-    GMutex mutex;
+    pthread_mutex_t mutex;
     GHashTable *labels;         /* name as on the wire (GBytes) -> label */
     char *names[METHOD_LABELS]; /* written once each */
     unsigned n;
@@ -14,7 +15,7 @@ struct MethodLabels {
 MethodLabels *method_labels_new(void)
 {
     MethodLabels *labels = g_new0(MethodLabels, 1);
-    g_mutex_init(&labels->mutex);
+    pthread_mutex_init(&labels->mutex, NULL);
     labels->labels =
         g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
     labels->names[METHOD_LABEL_OTHER] = g_strdup(other);
@@ -29,7 +30,7 @@ void method_labels_free(MethodLabels *labels)
     g_hash_table_unref(labels->labels);
     for (unsigned i = 0; i < labels->n; i++)
         g_free(labels->names[i]);
-    g_mutex_clear(&labels->mutex);
+    pthread_mutex_destroy(&labels->mutex);
     g_free(labels);
 }
 
@@ -51,16 +52,16 @@ unsigned method_labels_get(MethodLabels *labels, Bytes name)
 {
     if (labels == NULL)
         return METHOD_LABEL_OTHER;
-    g_mutex_lock(&labels->mutex);
+    pthread_mutex_lock(&labels->mutex);
     unsigned label = get_or_add(labels, name);
-    g_mutex_unlock(&labels->mutex);
+    pthread_mutex_unlock(&labels->mutex);
     return label;
 }
 
 const char *method_labels_name(MethodLabels *labels, unsigned label)
 {
-    g_mutex_lock(&labels->mutex);
+    pthread_mutex_lock(&labels->mutex);
     const char *name = label < labels->n ? labels->names[label] : NULL;
-    g_mutex_unlock(&labels->mutex);
+    pthread_mutex_unlock(&labels->mutex);
     return name;
 }

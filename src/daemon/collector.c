@@ -1,5 +1,6 @@
 #include "daemon/collector.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -10,7 +11,7 @@
 struct Collector {
     CollectorParams params;
     int64_t started;
-    GMutex mutex;
+    pthread_mutex_t mutex;
     GPtrArray *under_way; /* of Collection; with `mutex` */
 };
 
@@ -81,11 +82,20 @@ static int rank(ServerState state)
     return ranks[state];
 }
 
+/* A worker that has not called the server lately does not know that it is out: the news is of who
+ * does. */
+static ServerState told_state(const ServerReport *report)
+{
+    bool is_out = atomic_load(&report->endpoint->news) == ENDPOINT_NEWS_OUT;
+    return report->state == SERVER_STATE_UP && is_out ? SERVER_STATE_OUT : report->state;
+}
+
 static void add_report(const ServerReport *report, ServerStats *server, ServerState *best)
 {
     server->inflight += report->n_inflight;
-    if (rank(report->state) > rank(*best))
-        *best = report->state;
+    ServerState state = told_state(report);
+    if (rank(state) > rank(*best))
+        *best = state;
     if (report->state == SERVER_STATE_DRAINING)
         return;
     if (report->batching == SERVER_BATCHING_YES || server->batching == SERVER_BATCHING_UNKNOWN)
@@ -162,9 +172,9 @@ static void finish(void *data, int value)
     Collector *collector = collection->collector;
     StatsRequest *request = collection->request;
     Stats *stats = make_stats(collection);
-    g_mutex_lock(&collector->mutex);
+    pthread_mutex_lock(&collector->mutex);
     g_ptr_array_remove_fast(collector->under_way, collection);
-    g_mutex_unlock(&collector->mutex);
+    pthread_mutex_unlock(&collector->mutex);
     request->done(request, stats);
 }
 
@@ -198,9 +208,9 @@ void collector_collect(Collector *collector, StatsRequest *request)
     collection->collector = collector;
     collection->request = request;
     atomic_init(&collection->n_missing, n);
-    g_mutex_lock(&collector->mutex);
+    pthread_mutex_lock(&collector->mutex);
     g_ptr_array_add(collector->under_way, collection);
-    g_mutex_unlock(&collector->mutex);
+    pthread_mutex_unlock(&collector->mutex);
     mailbox_post(worker_mailbox(worker_at(collector, 0)), ask_workers, collection, 0);
 }
 
@@ -209,7 +219,7 @@ Collector *collector_new(const CollectorParams *params)
     Collector *collector = g_new0(Collector, 1);
     collector->params = *params;
     collector->started = g_get_real_time();
-    g_mutex_init(&collector->mutex);
+    pthread_mutex_init(&collector->mutex, NULL);
     collector->under_way = g_ptr_array_new_with_free_func(free_collection);
     return collector;
 }
@@ -219,6 +229,6 @@ void collector_free(Collector *collector)
     if (collector == NULL)
         return;
     g_ptr_array_unref(collector->under_way);
-    g_mutex_clear(&collector->mutex);
+    pthread_mutex_destroy(&collector->mutex);
     g_free(collector);
 }

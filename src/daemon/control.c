@@ -9,12 +9,12 @@
 void control_init(Control *control, Crew *crew)
 {
     control->crew = crew;
-    g_mutex_init(&control->mutex);
+    pthread_mutex_init(&control->mutex, NULL);
 }
 
 void control_clear(Control *control)
 {
-    g_mutex_clear(&control->mutex);
+    pthread_mutex_destroy(&control->mutex);
 }
 
 /* Reloading */
@@ -64,11 +64,11 @@ static bool reload(Control *control, GError **error)
 
 bool control_reload(Control *control, GError **error)
 {
-    g_mutex_lock(&control->mutex);
+    pthread_mutex_lock(&control->mutex);
     notify_reloading();
     bool done = reload(control, error);
     notify_ready();
-    g_mutex_unlock(&control->mutex);
+    pthread_mutex_unlock(&control->mutex);
     return done;
 }
 
@@ -124,9 +124,9 @@ static bool set_option_op(void *data, const char *name, const char *value, GErro
         set_unknown_error(error, name);
         return false;
     }
-    g_mutex_lock(&control->mutex);
+    pthread_mutex_lock(&control->mutex);
     bool done = set_option(control, option, value, error);
-    g_mutex_unlock(&control->mutex);
+    pthread_mutex_unlock(&control->mutex);
     return done;
 }
 

@@ -2,12 +2,14 @@
  * admin interfaces. */
 #pragma once
 
+#include <pthread.h>
+
 #include "admin/admin.h"
 #include "daemon/crew.h"
 
 typedef struct Control {
     Crew *crew;
-    GMutex mutex; /* one change of the configuration after the other */
+    pthread_mutex_t mutex; /* one change of the configuration after the other */
 } Control;
 
 void control_init(Control *control, Crew *crew);

@@ -24,7 +24,7 @@ typedef struct Thread {
 
 struct Crew {
     Config *config; /* in force; the main thread's */
-    GMutex mutex;
+    pthread_mutex_t mutex;
     Config *next; /* that all are to take over, once told; with `mutex`, never NULL */
     Resolver *resolver;
     MethodLabels *labels;
@@ -174,9 +174,9 @@ bool crew_is_draining(const Crew *crew)
 
 Config *crew_config(Crew *crew)
 {
-    g_mutex_lock(&crew->mutex);
+    pthread_mutex_lock(&crew->mutex);
     Config *config = config_ref(crew->next);
-    g_mutex_unlock(&crew->mutex);
+    pthread_mutex_unlock(&crew->mutex);
     return config;
 }
 
@@ -220,10 +220,10 @@ static void take_config(void *data, int value)
 void crew_set_config(Crew *crew, Config *config)
 {
     config_ref(config);
-    g_mutex_lock(&crew->mutex);
+    pthread_mutex_lock(&crew->mutex);
     Config *before = crew->next;
     crew->next = config;
-    g_mutex_unlock(&crew->mutex);
+    pthread_mutex_unlock(&crew->mutex);
     config_unref(before);
     mailbox_post(worker_mailbox(worker_at(crew, 0)), take_config, crew, 0);
 }
@@ -370,7 +370,7 @@ Crew *crew_new(Config *config, GError **error)
     Crew *crew = g_new0(Crew, 1);
     crew->config = config_ref(config);
     crew->next = config_ref(config);
-    g_mutex_init(&crew->mutex);
+    pthread_mutex_init(&crew->mutex, NULL);
     crew->labels = method_labels_new();
     crew->resolver = resolver_new(config->upstream.servers, config->upstream.resolve_interval);
     crew->bounds = bounds_new(config->daemon.workers, max);
@@ -403,7 +403,7 @@ void crew_free(Crew *crew)
     method_labels_free(crew->labels);
     config_unref(crew->config);
     config_unref(crew->next);
-    g_mutex_clear(&crew->mutex);
+    pthread_mutex_destroy(&crew->mutex);
     g_free(crew);
 }
 

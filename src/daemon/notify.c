@@ -28,7 +28,7 @@ void notify_reloading(void)
 
 void notify_stopping(nsec_t timeout)
 {
-    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+    sd_notifyf(0, "STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=%" PRIu64,
                (timeout + TIME_TO_END) / NSEC_PER_USEC);
 }
 

@@ -4,11 +4,13 @@ import contextlib
 import json
 import os
 
+import pytest
 import wire
 from clients import Thrift
 from thrift_batch_admin import AdminService
 
 NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 
 
 def daemon_with_fb303(bench, *upstreams, at="127.0.0.1:0", **sections):

@@ -6,7 +6,8 @@ from pathlib import Path
 HOME = Path(__file__).resolve().parents[2]
 MAN = HOME / "man"
 DAEMON, INI, CTL = "thrift-batchd.8", "thrift-batchd.ini.5", "thrift-batchctl.1"
-PAGES = (DAEMON, INI, CTL)
+PAGES = (DAEMON, INI, CTL)  # which go together
+DEMO = "thrift-batch-demo.1"
 
 
 def source(page):

@@ -2,6 +2,7 @@
 they make sense with this source, and does what can be done in a directory."""
 
 import glob
+import json
 import os
 import re
 import subprocess
@@ -10,7 +11,6 @@ from pathlib import Path
 
 HOME = Path(os.environ["HOME_OF_SOURCE"])
 WORLD = Path(os.environ["WORLD"])
-SYSTEMD = HOME / "systemd"
 
 
 def require(holds, problem):
@@ -19,21 +19,21 @@ def require(holds, problem):
 
 
 def unit(name):
-    """The source of a unit that a command names."""
+    """The text of the unit that a command names."""
     base, dot, kind = name.rpartition(".")
     if not dot:
         base, kind = name, "service"
-    base = re.sub(r"@.*", "@", base)
-    found = [path for path in (SYSTEMD / f"{base}.{kind}", SYSTEMD / f"{base}.{kind}.in")
-             if path.is_file()]
-    require(found, f"there is no unit {base}.{kind}")
-    return found[0].read_text()
+    path = Path(os.environ["UNITS_DIR"]) / f"{re.sub('@.*', '@', base)}.{kind}"
+    require(path.is_file(), f"there is no unit {path.name}")
+    return path.read_text()
 
 
 def run(command, *_):
     listed = subprocess.run([HOME / "run", "help"], check=True, text=True,
                             stdout=subprocess.PIPE).stdout
     require(re.search(rf"^  {re.escape(command)}\b", listed, re.M), "./run does not have it")
+    if command == "demo":
+        subprocess.run([sys.executable, HOME / "demo" / "run-demo.py", "--quick"], check=True)
     if command == "deb":
         (WORLD / "build-deb").mkdir()
         version = re.search(r"version: '(.*)'", (HOME / "meson.build").read_text())[1]
@@ -56,7 +56,25 @@ def sudoedit(path):
     require(Path(path).is_file(), "there is no such file")
 
 
+def installed():
+    """The paths of what meson would install."""
+    plan = subprocess.run(["/usr/bin/meson", "introspect", "--installed", WORLD / "build-release"],
+                          check=True, text=True, stdout=subprocess.PIPE).stdout
+    return set(json.loads(plan).values())
+
+
+def systemd_sysusers():
+    require("/usr/lib/sysusers.d/thrift-batchd.conf" in installed(), "no entry is installed")
+
+
+def systemd_tmpfiles(option):
+    require(option == "--create", "another option")
+    require("/usr/lib/tmpfiles.d/thrift-batchd.conf" in installed(), "no entry is installed")
+
+
 def systemctl(verb, *names):
+    if verb == "daemon-reload":
+        return
     names = [name for name in names if not name.startswith("--")]
     require(verb in ("enable", "reload", "restart", "start", "status", "stop") and names,
             "an unknown verb, or no unit")
@@ -72,7 +90,7 @@ def journalctl(option, name):
 def usermod(*arguments):
     append, groups, group, _ = arguments
     require((append, groups) == ("--append", "--groups"), "other options")
-    entries = "".join(path.read_text() for path in SYSTEMD.glob("*sysusers*"))
+    entries = "".join(path.read_text() for path in (HOME / "systemd").glob("*sysusers*"))
     require(re.search(rf"^[ug]\s+{group}\b", entries, re.M), f"there is no group {group}")
 
 
@@ -81,11 +99,9 @@ def meson(verb, *arguments):
     if verb == "setup":
         os.execvp("/usr/bin/meson", ("meson", "setup", arguments[0], str(HOME), *arguments[1:]))
     require(verb == "install", "an unknown verb")
-    plan = subprocess.run(["/usr/bin/meson", "introspect", "--installed", WORLD / arguments[1]],
-                          check=True, text=True, stdout=subprocess.PIPE).stdout
     for path in ("/usr/sbin/thrift-batchd", "/usr/bin/thrift-batchctl",
                  "/etc/thrift-batchd/thrift-batchd.ini", "/usr/share/man/man8/thrift-batchd.8"):
-        require(f'"{path}"' in plan, f"{path} is not installed")
+        require(path in installed(), f"{path} is not installed")
 
 
 def ninja(option, directory):

@@ -16,7 +16,7 @@ from manual import HOME
 
 STAND_INS = Path(__file__).with_name("readme_stand_ins.py")
 REPLACED = ("apt", "journalctl", "meson", "ninja", "sudo", "sudoedit", "systemctl",
-            "thrift-batchctl", "thrift-batchd", "usermod")
+            "systemd-sysusers", "systemd-tmpfiles", "thrift-batchctl", "thrift-batchd", "usermod")
 PORTS = ("9090", "9091", "9901", "9903")  # that the README and the examples show
 
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 import wire
-from admin import NOBODY, admin, as_user, at_socket, changes, daemon_with_fb303, stats
+from admin import (NOBODY, admin, as_user, at_socket, changes, daemon_with_fb303, needs_root,
+                   stats)
 from clients import PROTOCOLS, TRANSPORTS, Thrift
 from fb303 import FacebookService
 from fb303.ttypes import fb_status
@@ -20,9 +21,6 @@ from thrift.Thrift import TApplicationException
 
 MAX_CONNECTIONS = 64
 OPTIONS = {"window": "500us", "max_calls": "64", "flush": "adaptive", "log_level": "info"}
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
-
 
 def connect_admin(daemon):
     return Raw(daemon.admin_address)

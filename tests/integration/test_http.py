@@ -69,10 +69,12 @@ def test_address_in_use(bench, upstream):
 
 # --- readiness ------------------------------------------------------------------------------------
 
-def test_ready_once_a_server_is_up(bench):
+@pytest.mark.parametrize("workers", (1, 2))
+def test_ready_once_a_server_is_up(bench, workers):
+    """What one worker finds out holds for all."""
     place, address = refused_address()
     with place:
-        daemon, http = with_http(bench, address)
+        daemon, http = with_http(bench, address, daemon={"workers": workers})
         eventually(lambda: http.ready() == (503, f"no server is up: {address} is out"))
         assert http.text("/healthz") == "alive\n"
         port = int(address.rsplit(":", 1)[1])
@@ -167,8 +169,12 @@ def test_garbage(bench, upstream):
                  b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 3000 + b"\r\n",
                  b"GET /" + b"x" * 20000, b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
                  b"POST / HTTP/1.1\r\nContent-Length: 999999999999\r\n\r\n",
+                 b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+                 b"POST / HTTP/1.1\r\nConnection: keep-alive\r\n\r\n",
+                 b"GET / HTTP/1.1\r\n x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                 b"CONNECT x:99999999 HTTP/1.1\r\n\r\n", b"GET http://[::1 HTTP/1.1\r\n\r\n",
                  b"GET %00 HTTP/1.1\r\n\r\n", b"GET http:// HTTP/1.1\r\n\r\n",
-                 b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\n" + bytes(9000)):
+                 b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" + bytes(9000)):
         with connect(http.address) as sock:
             try:
                 sock.sendall(data)
@@ -187,7 +193,7 @@ def test_clients_that_leave_at_once(bench, upstream):
     before = daemon.descriptors()
     for number in range(200):
         sock = connect(http.address)
-        sock.sendall(b"GET /stats.json HTTP/1.1\r\n\r\n")
+        sock.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
         if number % 2:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         sock.close()

@@ -2,16 +2,19 @@
 missing, none is made up, and defaults and limits are the same."""
 
 import configparser
+import json
+import os
 import re
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import manual
 import pytest
 from harness import CONF, program
 
 EXAMPLES = manual.HOME / "conf" / "examples"
-PAGES = [manual.MAN / page for page in manual.PAGES]
+PAGES = [manual.MAN / page for page in (*manual.PAGES, manual.DEMO)]
 
 
 # --- the pages themselves -------------------------------------------------------------------------
@@ -31,6 +34,10 @@ def test_the_page_fits_a_terminal(page):
     plain = re.sub(r".\b", "", done.stdout)
     assert done.stderr == ""
     assert [line for line in plain.splitlines() if len(line) > 80] == []
+
+
+def test_every_page_is_here():
+    assert {path.name for path in manual.MAN.glob("*.[1-8]")} == {path.name for path in PAGES}
 
 
 def test_the_pages_refer_to_each_other():
@@ -58,7 +65,8 @@ def help_of(name):
                           stdout=subprocess.PIPE).stdout
 
 
-@pytest.mark.parametrize("name,page", (("BATCHD", manual.DAEMON), ("BATCHCTL", manual.CTL)))
+@pytest.mark.parametrize("name,page", (("BATCHD", manual.DAEMON), ("BATCHCTL", manual.CTL),
+                                       ("BATCH_DEMO", manual.DEMO)))
 def test_every_option_is_in_the_manual(name, page):
     assert documented_options(page) == options_of(help_of(name))
 
@@ -84,6 +92,39 @@ def test_every_command_is_in_the_manual():
     documented = {name: re.sub(r"Op Ar (\w+)", r"[\1]", usage).replace("Ar ", "")
                   for name, usage in found}
     assert documented == control_commands()
+
+
+# --- what else is named ---------------------------------------------------------------------------
+
+def test_every_unit_is_in_the_manual():
+    named = re.findall(r"^\.It Pa (thrift-batchd.*)$", manual.part(manual.DAEMON, "SYSTEMD"), re.M)
+    units = {name.replace(" Ns Ar INSTANCE Ns Pa ", "") for name in named}
+    assert units == {path.name for path in Path(os.environ["UNITS_DIR"]).glob("*.s*")
+                     if path.is_file()}
+
+
+def installed():
+    """Where meson puts files, by their places below the prefix."""
+    build = Path(program("BATCHD")).parents[2]
+    plan = subprocess.run(["meson", "introspect", "--installed", build], check=True, text=True,
+                          stdout=subprocess.PIPE).stdout
+    return json.loads(plan).values()
+
+
+@pytest.mark.parametrize("page", manual.PAGES)
+def test_every_file_that_is_named_is_installed(page):
+    files = re.findall(r"^\.It Pa (?:/usr)?(/\S+)$", manual.part(page, "FILES"), re.M)
+    places = list(installed())
+    missing = [name for name in files if not name.startswith("/run/")
+               and not any(name in place for place in places)]
+    assert files and missing == []
+
+
+def test_the_manual_shows_the_batch_service():
+    idl = (manual.HOME / "idl" / "batch.thrift").read_text()
+    idl = re.sub(r"/\*.*?\*/", "", idl[idl.index("struct Request"):], flags=re.S)
+    (shown,) = manual.displays(manual.part(manual.DAEMON, "THE SERVER'S PART"))
+    assert re.findall(r"\w+|[^\w\s]", shown) == re.findall(r"\w+|[^\w\s]", idl)
 
 
 # --- configuration keys ---------------------------------------------------------------------------
@@ -174,6 +215,14 @@ def test_what_needs_a_restart():
     page = page_items()
     said = {key for key, text in page.items() if "Needs a restart." in text.splitlines()}
     assert said == {(key.section, key.name) for key in keys() if key.restart}
+
+
+@pytest.mark.parametrize("page", manual.PAGES)
+def test_every_key_that_is_named_exists(page):
+    text = manual.source(page)
+    named = set(re.findall(r"^\.(?:Ic|Pq Ic) ([a-z]+(?:_[a-z]+)+)\b", text, re.M))
+    items = set(re.findall(r"^\.It Ic (\w+)", text, re.M))
+    assert named <= items | {key.name for key in keys()}
 
 
 SHIPPED_KEY = re.compile(r"(;?)(\w+) = (.*)")

@@ -9,10 +9,10 @@ from pathlib import Path
 import faults
 import pytest
 import wire
-from harness import connect, crowd, eventually, refused_address
+from harness import WORKERS, connect, crowd, eventually, refused_address
 from scrape import ANY_PORT, Http, promtool
 from scripted import Holding, Scripted, honest, is_batch, without_batches
-from talk import introduce, receive, send, served
+from talk import introduce, receive, send
 
 ADMIN = {"http": ANY_PORT}
 HOSTILE = ('say "hi"', "back\\slash", "two\nlines", "tab\t", "{}", 'x",outcome="ok"} 7', "Grüße",
@@ -170,7 +170,8 @@ def test_outcomes_are_the_calls_sent_whatever_fails(bench, seed):
 def test_calls_of_those_who_leave(bench):
     """In flight or waiting, one way or the other they end."""
     upstream = Holding(bench)
-    daemon = bench.daemon(upstream, admin=ADMIN, upstream={"connections": 1})
+    daemon = bench.daemon(upstream, admin=ADMIN, daemon={"workers": 1},
+                          upstream={"connections": 1})
     http = Http(daemon)
     raws = [bench.connect(daemon) for _ in range(10)]
     send(raws[0], wire.wait(b"held", 0, 1))
@@ -227,11 +228,12 @@ def test_server_up_follows_the_server(bench):
     with place:
         daemon = bench.daemon(upstream, never, admin=ADMIN)
         http = Http(daemon)
-        raw = bench.connect(daemon)
+        raws = [bench.connect(daemon) for _ in range(WORKERS)]
 
         def up():
-            send(raw, wire.echo(b"x", 1))
-            receive(raw)
+            for raw in raws:
+                send(raw, wire.echo(b"x", 1))
+                receive(raw)
             metrics = http.metrics()
             return [metrics.of("server_up", server=server) for server in (upstream.address, never)]
 
@@ -258,7 +260,7 @@ def test_server_batching(bench):
 @contextlib.contextmanager
 def scraping(http):
     """Somebody asks for everything all the time: requests are pipelined, so that the next one is
-    always there already. Gives the number of bytes that have come, in a list."""
+    always there already."""
     request = b"".join(b"GET %s HTTP/1.1\r\n\r\n" % path
                        for path in (b"/metrics", b"/stats.json", b"/"))
     came = [0]
@@ -278,7 +280,8 @@ def scraping(http):
         for thread in threads:
             thread.start()
         try:
-            yield came
+            eventually(lambda: came[0])
+            yield
         finally:
             sock.shutdown(socket.SHUT_RDWR)
             for thread in threads:
@@ -324,8 +327,7 @@ def test_scraping_delays_no_call(bench, upstream, figure):
     alone, beside = [], []
     for _ in range(6):
         alone.append(crowd(daemon, 1, 1000)["p50_us"])
-        with scraping(http) as came:
-            eventually(lambda: came[0])
+        with scraping(http):
             beside.append(crowd(daemon, 1, 1000)["p50_us"])
     text = f"p50 {min(alone)} us, while it is scraped {min(beside)} us"
     figure(text)

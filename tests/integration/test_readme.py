@@ -12,7 +12,7 @@ from harness import Process
 from manual import HOME
 from readme_world import World
 from talk import served
-from test_manual import EXAMPLES, control_commands, settings
+from test_manual import EXAMPLES, control_commands, keys, settings
 from thrift.protocol.TBinaryProtocol import TBinaryProtocol
 from thrift.transport import TSocket, TTransport
 from thrift_batch_demo import Directory
@@ -82,8 +82,8 @@ def test_the_first_steps_serve_clients(world, bench):
 def test_every_command_of_the_control_tool_exists():
     known = set(control_commands())
     for path in (HOME / "README.md", *(manual.MAN / page for page in manual.PAGES)):
-        named = re.findall(r"thrift-batchctl ((?:--\w+ )*)([a-z]+)\b", path.read_text())
-        assert {command for _, command in named} <= known, path
+        named = re.findall(r"thrift-batchctl (?:--instance \w+ |--\w+ )*([a-z]+)\b", path.read_text())
+        assert set(named) <= known, path
 
 
 # --- snippets -------------------------------------------------------------------------------------
@@ -157,6 +157,30 @@ def test_configurations_are_the_example_files():
     shown = [settings(text) for text in blocks("ini")]
     files = {path.stem: settings(path.read_text()) for path in EXAMPLES.glob("*.ini")}
     assert shown == [files["php-workers"], files["multi-get"], files["mixed-methods"]]
+
+
+@pytest.mark.parametrize("text", blocks("yaml"))
+def test_prometheus_takes_its_configuration(tmp_path, text):
+    path = tmp_path / "prometheus.yml"
+    path.write_text(text.replace("/usr/share/thrift-batchd", str(HOME / "conf")))
+    done = subprocess.run(["promtool", "check", "config", path], check=False, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0 and "rules found" in done.stdout, done.stdout
+
+
+def test_every_directory_is_on_the_map():
+    (drawn,) = (text for text in re.findall(r"^```\n(.*?)^```$", README, re.M | re.S)
+                if text.startswith("src/base"))
+    here = [path for path in (*HOME.iterdir(), *(HOME / "src").iterdir(),
+                              *(HOME / "tests").iterdir()) if path.is_dir()]
+    names = {path.relative_to(HOME).as_posix().removeprefix("tests/") for path in here
+             if not path.name.startswith((".", "_", "build"))}
+    assert names - {"src"} <= set(re.findall(r"[\w/]*\w", drawn))
+
+
+def test_every_key_that_is_named_exists():
+    named = re.findall(r"`(?:\[\w+\] )?([a-z]+(?:_[a-z]+)+)(?: = [^`]*)?`", README)
+    assert named and set(named) <= {key.name for key in keys()}
 
 
 def test_links_lead_somewhere():

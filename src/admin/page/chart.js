@@ -1,5 +1,5 @@
 /*
- * A line chart of the last minutes, up to five: hand-made SVG that stretches with its figure, and beside it
+ * A line chart of the last minutes, up to five: SVG that stretches with its figure, and beside it
  * the scale as text, which must not stretch. Pointing at it, or the arrow keys, choose a moment
  * whose figures the legend then shows instead of the latest.
  */
@@ -9,10 +9,11 @@ const CHART_WIDTH = 300; /* in the drawing's own units */
 const CHART_HEIGHT = 100;
 const JOINED_SECONDS = 5; /* points further apart are not joined by a line */
 
-/* The smallest of 1, 2, 5, 10, 20 ... that is not below the value. */
+/* The smallest of 1, 2, 3, 4, 5, 6, 8, 10, 20 ... that is not below the value. */
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value * 0.999999);
+  const steps = [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power);
+  return steps.find((step) => step >= value * 0.999999);
 }
 
 /* From nothing to a round number; for rates. */
