@@ -212,13 +212,11 @@ static PaceLoad since(const PaceLoad *begin, const PaceLoad *load)
 /* So many batches, or a candidate's fewer and larger ones with as many calls. */
 static bool epoch_is_over(const Pace *pace, const PaceLoad *epoch)
 {
-    if ((double)epoch->at < TURNS * mean_time(epoch))
-        return false;
+    bool of_candidate = pace->step > 0 && pace->step % 2 == 0;
     unsigned n_batches = pace->step > 0 ? rounds[(pace->step - 1) / 2].n_batches : EPOCH_BATCHES;
-    if (pace->n_batches >= n_batches)
-        return true;
-    return pace->step > 0 && pace->step % 2 == 0 && pace->n_batches >= LEAST_BATCHES &&
-           epoch->n_ended >= pace->epoch_calls;
+    if (of_candidate && epoch->n_ended >= pace->epoch_calls)
+        n_batches = LEAST_BATCHES;
+    return pace->n_batches >= n_batches && (double)epoch->at >= TURNS * mean_time(epoch);
 }
 
 static void note_upstream_time(Pace *pace, nsec_t upstream)
