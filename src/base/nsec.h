@@ -18,6 +18,11 @@ static inline nsec_t nsec_min(nsec_t a, nsec_t b)
     return a < b ? a : b;
 }
 
+static inline nsec_t nsec_max(nsec_t a, nsec_t b)
+{
+    return a > b ? a : b;
+}
+
 /* How long it is from `now` to `then`; 0 where `then` has passed. */
 static inline nsec_t nsec_until(nsec_t now, nsec_t then)
 {

@@ -51,6 +51,7 @@ struct Batch {
     size_t wire_bytes; /* at most, as they travel */
     nsec_t since;      /* its first call joined */
     nsec_t gathers;    /* adaptive: since when it waits for returning callers */
+    nsec_t latest;     /* its latest call joined */
     nsec_t sent;
     BatchState state;
     BatchReason reason;

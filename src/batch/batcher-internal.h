@@ -25,9 +25,9 @@ struct Batcher {
     Group through_group;
     GHashTable *native_groups; /* of Group */
     uint32_t n_callers;
-    uint32_t n_busy; /* callers with a call waiting or, under strict order, in flight */
-    bool gathers;    /* adaptive: returning callers are waited for */
-    bool blocked;    /* what is due has no slot */
+    uint32_t n_busy;     /* callers with a call waiting or, under strict order, in flight */
+    Gathering gathering; /* adaptive: whether returning callers are waited for */
+    bool blocked;        /* what is due has no slot */
     bool draining;
 };
 

@@ -18,7 +18,7 @@ Batcher *batcher_new(const BatcherParams *params, MethodTable *methods, const Ba
         .ops = ops,
         .ops_data = ops_data,
         .counters = counters,
-        .gathers = true,
+        .gathering = GATHERING_SLOTS,
     };
     batcher->through_group.kind = BATCH_KIND_THROUGH;
     batcher->native_groups = group_table_new();
@@ -58,6 +58,7 @@ PaceLoad batcher_load(const Batcher *batcher, nsec_t now)
 {
     PaceLoad load = batcher->load;
     load.waited += load.n_pending * now;
+    load.at = now;
     return load;
 }
 
@@ -154,6 +155,7 @@ static void join_open_batch(Batcher *batcher, Call *call, nsec_t now)
 {
     Batch *batch = open_batch(batcher, call, now);
     batch_add(batch, call);
+    batch->latest = now;
     call->state = CALL_STATE_WAITING;
     if (batcher_is_strict(batcher))
         batcher_enter_batch(call->caller, batch);
@@ -370,9 +372,13 @@ static bool nobody_left(const Batcher *batcher)
 /* When an open batch is due by the time alone. */
 static nsec_t due_time(const Batcher *batcher, const Batch *batch)
 {
-    if (batcher->params.flush == FLUSH_ADAPTIVE)
-        return batcher->gathers ? returning_wait(batch->group->returning, batch->gathers) : 0;
-    return batch->since + batcher->params.window;
+    const Returning *returning = batch->group->returning;
+    if (batcher->params.flush != FLUSH_ADAPTIVE)
+        return batch->since + batcher->params.window;
+    if (batch->n_calls + returning->n > batcher->params.max_calls)
+        return 0;
+    return returning_wait(returning, batcher->gathering, batch->gathers, batch->latest,
+                          batch->n_calls);
 }
 
 static bool batch_due(const Batcher *batcher, const Batch *batch, nsec_t now, BatchReason *ret)
@@ -530,9 +536,9 @@ void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now)
     batch_free(batch);
 }
 
-void batcher_set_gathering(Batcher *batcher, bool gathers)
+void batcher_set_gathering(Batcher *batcher, Gathering gathering)
 {
-    batcher->gathers = gathers;
+    batcher->gathering = gathering;
 }
 
 void batcher_set_blocked(Batcher *batcher, bool blocked)

@@ -130,8 +130,8 @@ void batcher_drop_ended(Batch *batch, const Call *until);
 /* The batch is no longer in flight and all of its calls have ended; frees it. */
 void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now);
 
-/* Whether adaptive flush waits for returning callers (returning.h); it does at first. */
-void batcher_set_gathering(Batcher *batcher, bool gathers);
+/* How adaptive flush waits for returning callers (returning.h): GATHERING_SLOTS at first. */
+void batcher_set_gathering(Batcher *batcher, Gathering gathering);
 
 /* Whether there is no slot for what is due. A batch begins to wait for returning callers when there
  * is one again. */

@@ -3,16 +3,18 @@
 #include <glib.h>
 
 enum {
-    EPOCH_BATCHES = 24,   /* at rest */
+    EPOCH_BATCHES = 16,   /* at rest */
     LEAST_BATCHES = 4,    /* of a candidate's epoch */
     SETTLING_BATCHES = 6, /* before an epoch at another pace: the one before still shows */
-    TURNS = 2,            /* at least, of each caller in an epoch */
+    TURNS = 2,            /* an epoch lasts as long as so many calls one after another */
     USUAL_LEAST = 75,     /* what the load has not changed by, in percent */
     USUAL_MOST = 133,
     UNUSUAL_EPOCHS = 3,
-    MAX_BACKOFF = 256, /* epochs */
+    MAX_BACKOFF = 512, /* epochs */
     BACKOFF_FACTOR = 4,
-    SMOOTHING = 8, /* the latest time counts for an eighth */
+    CLEARLY_WORSE = 115, /* percent of what calls take at the chosen pace */
+    KEPT = 85,           /* percent of what they took before the trial */
+    SMOOTHING = 8,       /* the latest time counts for an eighth */
 };
 
 /* A trial's rounds: an epoch at the chosen pace and one at the candidate's. What is clear is
@@ -24,13 +26,28 @@ typedef struct Round {
 
 static const Round rounds[] = {{8, 60, 130}, {16, 80, 97}, {32, 93, 93}};
 
-typedef enum CandidateKind {
-    CANDIDATE_ONE_SLOT,
-    CANDIDATE_APART, /* pace 0 */
-    CANDIDATE_FEWER_SLOTS,
-    CANDIDATE_MORE_SLOTS,
-    CANDIDATE_KINDS
-} CandidateKind;
+/* Tried again with this pause at the next opportunity; what was clearly worse, after a long time.
+ */
+static void try_soon(Pace *pace, PaceKind kind)
+{
+    pace->pauses[kind] = 1;
+    pace->backoffs[kind] = 1;
+}
+
+static void try_all_soon(Pace *pace)
+{
+    for (PaceKind kind = 0; kind < PACE_KINDS; kind++)
+        try_soon(pace, kind);
+}
+
+/* A candidate that brought nothing costs little. One that is clearly worse is felt by each call
+ * that meets it: as long as the load stays what it is, those are to be fewer than one in a hundred.
+ */
+static void try_later(Pace *pace, PaceKind kind, bool much_later)
+{
+    pace->pauses[kind] = much_later ? MAX_BACKOFF : pace->backoffs[kind];
+    pace->backoffs[kind] = MIN(BACKOFF_FACTOR * pace->backoffs[kind], MAX_BACKOFF);
+}
 
 void pace_init(Pace *pace, uint32_t slots)
 {
@@ -38,60 +55,30 @@ void pace_init(Pace *pace, uint32_t slots)
         .now = 1,
         .slowest = slots,
         .chosen = 1,
-        .pause = 1,
-        .backoff = 1,
         .settling = true,
     };
+    try_all_soon(pace);
 }
 
 /* The chosen pace itself when there is none of that kind, or not another than of one before. */
-static uint32_t candidate_of(const Pace *pace, CandidateKind kind)
+static uint32_t candidate_of(const Pace *pace, PaceKind kind)
 {
     uint32_t candidate = pace->chosen;
     switch (kind) {
-    case CANDIDATE_ONE_SLOT:
+    case PACE_ONE_SLOT:
         return pace->slowest;
-    case CANDIDATE_APART:
+    case PACE_APART:
         return 0;
-    case CANDIDATE_FEWER_SLOTS: /* than are in use */
+    case PACE_FEWER_SLOTS: /* than are in use */
         candidate = MAX(pace->slowest + 2 - MAX(pace->in_use, 2), pace->chosen + 1);
         break;
-    case CANDIDATE_MORE_SLOTS:
+    case PACE_MORE_SLOTS:
         candidate -= pace->chosen > 0;
         break;
-    case CANDIDATE_KINDS:
+    case PACE_KINDS:
         break;
     }
     return candidate > 0 && candidate < pace->slowest ? candidate : pace->chosen;
-}
-
-/* False when all have been tried. */
-static bool next_candidate(Pace *pace)
-{
-    for (; pace->kind < CANDIDATE_KINDS; pace->kind++) {
-        pace->candidate = candidate_of(pace, (CandidateKind)pace->kind);
-        if (pace->candidate != pace->chosen)
-            return true;
-    }
-    pace->kind = 0;
-    return false;
-}
-
-static void back_off(Pace *pace)
-{
-    pace->pause = pace->backoff;
-    pace->backoff = MIN(BACKOFF_FACTOR * pace->backoff, MAX_BACKOFF);
-}
-
-static void begin_trial(Pace *pace)
-{
-    pace->pause = 1; /* should it be broken off */
-    if (!next_candidate(pace)) {
-        back_off(pace);
-        return;
-    }
-    pace->of_chosen = pace->of_candidate = (PaceLoad){0};
-    pace->step = 1;
 }
 
 static double mean_time(const PaceLoad *load)
@@ -99,34 +86,76 @@ static double mean_time(const PaceLoad *load)
     return (double)MAX(load->waited, 1) / (double)MAX(load->n_ended, 1);
 }
 
-static void choose(Pace *pace, uint32_t chosen)
+static void choose(Pace *pace)
 {
-    pace->chosen = chosen;
-    pace->kind = 0;
-    pace->backoff = 1;
+    pace->chosen = pace->candidate;
+    pace->step = 0;
+    try_all_soon(pace);
+}
+
+static void reject(Pace *pace, bool clearly)
+{
+    pace->step = 0;
+    try_later(pace, pace->kind, clearly);
+}
+
+/* An epoch at the chosen pace. Callers whom the candidate has brought together may stay so for a
+ * while: what they gain by that is the candidate's doing. */
+static bool step_chosen(Pace *pace, const PaceLoad *load)
+{
+    if (pace->step == 1)
+        pace->before = mean_time(load);
+    double kept = pace->before * KEPT / 100;
+    if (pace->step > 1 && mean_time(load) < kept && mean_time(&pace->of_candidate) < kept) {
+        choose(pace);
+        return true;
+    }
+    pace->of_chosen.n_ended += load->n_ended;
+    pace->of_chosen.waited += load->waited;
+    pace->step++;
+    return false;
+}
+
+/* Begins the trial of a candidate whose pause is over, if there is one. The epoch that has ended is
+ * its first at the chosen pace. */
+static void begin_trial(Pace *pace, const PaceLoad *load)
+{
+    bool found = false;
+    for (PaceKind kind = 0; kind < PACE_KINDS; kind++) {
+        pace->pauses[kind] -= pace->pauses[kind] > 0;
+        if (found || pace->pauses[kind] > 0 || candidate_of(pace, kind) == pace->chosen)
+            continue;
+        pace->kind = kind;
+        found = true;
+    }
+    if (!found)
+        return;
+    pace->candidate = candidate_of(pace, pace->kind);
+    pace->of_chosen = pace->of_candidate = (PaceLoad){0};
+    pace->step = 1;
+    step_chosen(pace, load);
+}
+
+static bool step_candidate(Pace *pace, const PaceLoad *load)
+{
+    pace->of_candidate.n_ended += load->n_ended;
+    pace->of_candidate.waited += load->waited;
+    const Round *round = &rounds[(pace->step++ - 1) / 2];
+    double percent = 100 * mean_time(&pace->of_candidate) / mean_time(&pace->of_chosen);
+    if (percent < round->better) {
+        choose(pace);
+        return true;
+    }
+    if (percent >= round->worse)
+        reject(pace, percent >= CLEARLY_WORSE);
+    return false;
 }
 
 /* Steps on in a trial, after an epoch with that load. True when it has another outcome than that
  * the chosen pace stays. */
 static bool step_trial(Pace *pace, const PaceLoad *load)
 {
-    PaceLoad *of = pace->step % 2 ? &pace->of_chosen : &pace->of_candidate;
-    of->n_ended += load->n_ended;
-    of->waited += load->waited;
-    if (pace->step++ % 2)
-        return false;
-    const Round *round = &rounds[(pace->step - 2) / 2];
-    double percent = 100 * mean_time(&pace->of_candidate) / mean_time(&pace->of_chosen);
-    if (percent < round->better) {
-        pace->step = 0;
-        choose(pace, pace->candidate);
-        return true;
-    }
-    if (percent >= round->worse) {
-        pace->step = 0;
-        pace->kind++;
-    }
-    return false;
+    return pace->step % 2 ? step_chosen(pace, load) : step_candidate(pace, load);
 }
 
 /* What was found holds for the load that it was found at. One epoch may be a coincidence. */
@@ -144,8 +173,7 @@ static void notice_other_load(Pace *pace, const PaceLoad *load)
         return;
     pace->n_unusual = 0;
     pace->usual_time = mean_time(load);
-    pace->pause = 1;
-    pace->backoff = 1;
+    try_all_soon(pace);
 }
 
 static bool end_epoch(Pace *pace, const PaceLoad *load)
@@ -157,8 +185,8 @@ static bool end_epoch(Pace *pace, const PaceLoad *load)
         pace->step = 0; /* nobody could have waited for anybody */
     else if (pace->step > 0)
         changed = step_trial(pace, load);
-    else if (--pace->pause == 0)
-        begin_trial(pace);
+    else
+        begin_trial(pace, load);
     pace->now = pace->step > 0 && pace->step % 2 == 0 ? pace->candidate : pace->chosen;
     return changed;
 }
@@ -172,16 +200,23 @@ static void begin_epoch(Pace *pace, bool settling, PaceLoad load)
     pace->shared = false;
 }
 
-/* So many batches, or a candidate's fewer and larger ones with as many calls. */
-static bool epoch_is_over(const Pace *pace, uint64_t n_ended, uint64_t n_pending)
+static PaceLoad since(const PaceLoad *begin, const PaceLoad *load)
 {
-    if (n_ended < TURNS * MIN(pace->begin.n_pending, n_pending))
-        return false;
+    return (PaceLoad){
+        .n_ended = load->n_ended - begin->n_ended,
+        .waited = load->waited - begin->waited,
+        .at = nsec_until(begin->at, load->at),
+    };
+}
+
+/* So many batches, or a candidate's fewer and larger ones with as many calls. */
+static bool epoch_is_over(const Pace *pace, const PaceLoad *epoch)
+{
+    bool of_candidate = pace->step > 0 && pace->step % 2 == 0;
     unsigned n_batches = pace->step > 0 ? rounds[(pace->step - 1) / 2].n_batches : EPOCH_BATCHES;
-    if (pace->n_batches >= n_batches)
-        return true;
-    return pace->step > 0 && pace->step % 2 == 0 && pace->n_batches >= LEAST_BATCHES &&
-           n_ended >= pace->epoch_calls;
+    if (of_candidate && epoch->n_ended >= pace->epoch_calls)
+        n_batches = LEAST_BATCHES;
+    return pace->n_batches >= n_batches && (double)epoch->at >= TURNS * mean_time(epoch);
 }
 
 static void note_upstream_time(Pace *pace, nsec_t upstream)
@@ -198,20 +233,18 @@ bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream, 
     pace->n_batches++;
     pace->in_flight += n_in_flight;
     pace->shared = pace->shared || met || n_in_flight > 1;
-    uint64_t n_ended = load.n_ended - pace->begin.n_ended;
+    PaceLoad epoch = since(&pace->begin, &load);
     if (pace->settling) {
-        if (pace->n_batches >= SETTLING_BATCHES &&
-            n_ended >= MIN(pace->begin.n_pending, load.n_pending))
+        if (pace->n_batches >= SETTLING_BATCHES && (double)epoch.at >= mean_time(&epoch))
             begin_epoch(pace, false, load);
         return false;
     }
-    if (!epoch_is_over(pace, n_ended, load.n_pending))
+    if (!epoch_is_over(pace, &epoch))
         return false;
     if (pace->now == pace->chosen) {
-        pace->epoch_calls = n_ended;
+        pace->epoch_calls = epoch.n_ended;
         pace->in_use = (pace->in_flight + pace->n_batches / 2) / pace->n_batches;
     }
-    PaceLoad epoch = {.n_ended = n_ended, .waited = load.waited - pace->begin.waited};
     uint32_t before = pace->now;
     bool changed = end_epoch(pace, &epoch);
     begin_epoch(pace, pace->now != before, load);

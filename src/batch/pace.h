@@ -14,7 +14,8 @@
  * it takes a crowd apart that travels together), one slot less than are in use, one more. One is
  * kept when calls take clearly less time with it. At a given number of busy clients that means more
  * throughput, at a given rate less latency. A great difference is seen soon, a small one after
- * more batches. Trials that bring nothing become rare, until the load changes.
+ * more batches. Trials that bring nothing become rare, those of what is clearly worse at once,
+ * until the load changes.
  *
  * Only a batch that may still grow, and what stands behind it, is kept from an idle slot: a full
  * one gains nothing by waiting. A batch in flight for twice as long as they usually are does not
@@ -25,6 +26,7 @@
 #include <stdint.h>
 
 #include "base/nsec.h"
+#include "batch/returning.h"
 
 /* Calls at a pace. Those that are under way count with what they have waited so far: in the time
  * right after a change those that end first are not like the others. */
@@ -32,17 +34,27 @@ typedef struct PaceLoad {
     uint64_t n_ended;
     uint64_t n_pending;
     nsec_t waited; /* added up over all of them, wrapping around */
+    nsec_t at;     /* as of when */
 } PaceLoad;
+
+/* What is tried, in turn. */
+typedef enum PaceKind {
+    PACE_ONE_SLOT,
+    PACE_APART, /* pace 0 */
+    PACE_FEWER_SLOTS,
+    PACE_MORE_SLOTS,
+    PACE_KINDS
+} PaceKind;
 
 typedef struct Pace {
     uint32_t now;     /* the pace in force */
     uint32_t slowest; /* one slot */
     uint32_t chosen;  /* the best so far */
     uint32_t candidate;
-    unsigned kind;  /* of the candidate: see pace.c */
-    unsigned step;  /* of a trial: chosen and candidate in turn; 0: no trial */
-    unsigned pause; /* epochs until the next trial */
-    unsigned backoff;
+    PaceKind kind;               /* of the candidate */
+    unsigned step;               /* of a trial: chosen and candidate in turn; 0: no trial */
+    unsigned pauses[PACE_KINDS]; /* epochs until such a candidate is tried */
+    unsigned backoffs[PACE_KINDS];
     bool settling;        /* this epoch is not measured: the pace before still shows */
     PaceLoad begin;       /* of this epoch */
     unsigned n_batches;   /* answered in it */
@@ -53,6 +65,7 @@ typedef struct Pace {
     double usual_time;    /* of a call at this load, smoothed */
     unsigned n_unusual;   /* epochs in a row that were otherwise */
     PaceLoad of_chosen, of_candidate;
+    double before;   /* what a call took at `chosen` before the trial */
     nsec_t upstream; /* smoothed: from sending a batch to its answer */
 } Pace;
 
@@ -77,10 +90,12 @@ static inline bool pace_has_room(const Pace *pace, uint32_t n_used, bool full)
     return full || n_used < pace_slots(pace);
 }
 
-/* Whether returning callers are waited for. */
-static inline bool pace_gathers(const Pace *pace)
+/* How returning callers are waited for. */
+static inline Gathering pace_gathering(const Pace *pace)
 {
-    return pace->now > 0;
+    if (pace->now == 0)
+        return GATHERING_NONE;
+    return pace_slots(pace) == 1 ? GATHERING_ONE_SLOT : GATHERING_SLOTS;
 }
 
 /* From when on a batch that was sent at `sent` does not count any more. */

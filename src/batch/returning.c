@@ -1,12 +1,9 @@
 #include "batch/returning.h"
 
 /* Of less it is not worth a timer. */
-#define LEAST_PATIENCE (15 * NSEC_PER_USEC)
+#define LEAST_PATIENCE (30 * NSEC_PER_USEC)
 
-enum {
-    SMOOTHING = 8,      /* the latest time counts for an eighth */
-    PATIENCE_SHARE = 2, /* of the upstream's time */
-};
+enum { SMOOTHING = 8 }; /* the latest time counts for an eighth */
 
 void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, nsec_t now)
 {
@@ -14,7 +11,7 @@ void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, nsec_
         returning->upstream = upstream;
     returning->upstream -= returning->upstream / SMOOTHING;
     returning->upstream += upstream / SMOOTHING;
-    nsec_t patience = nsec_min(returning->upstream / PATIENCE_SHARE, window);
+    nsec_t patience = nsec_min(returning->upstream, window);
     returning->patience = patience >= LEAST_PATIENCE ? patience : 0;
     returning->until = now + returning->patience;
     returning->n = 0;

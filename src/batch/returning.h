@@ -3,14 +3,20 @@
  * A crowd of clients in closed loops comes back together: a batch is answered, and within moments
  * those that it was of call again. Sent at once, the first of them would take the slot alone, and
  * the others would wait for the next: the crowd splits into parts that take turns. So a batch waits
- * for the callers of the latest answer, and goes as soon as the last of them is there. That is at
- * most
+ * for the callers of the latest answer, and goes as soon as the last of them is there. It waits
+ * from one caller to the next, the longer the more are missing:
  *
- *     patience = half of the time that the upstream takes, and never more than `window`,
+ *     time for the next = patience * missing / (missing + here), half or twice that
+ *     patience          = the time that the upstream takes, and never more than `window`
  *
- * counted from when it could go: from its first call or, if no slot was free, from the answer that
- * freed one. Waited for are only callers that have come back so quickly the last time; a lone
- * client waits for nobody, and where the upstream is fast nobody waits at all.
+ * Half of it where another batch may go meanwhile; twice where a server has one slot, and all would
+ * have to wait until the late one's own message is answered. All in all it waits no longer than
+ * `patience`, counted from when it could go: from its first call or, if no slot was free, from the
+ * answer that freed one.
+ *
+ * Waited for are only callers that have come back so quickly the last time; a lone client waits for
+ * nobody, and where the upstream is fast nobody waits at all. Nor does anybody where those who are
+ * here and those to come do not fit into one batch: two are made in any case.
  *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once
@@ -19,6 +25,12 @@
 
 #include "base/nsec.h"
 #include "batch/caller.h"
+
+typedef enum Gathering {
+    GATHERING_NONE,
+    GATHERING_SLOTS,    /* another batch may go meanwhile */
+    GATHERING_ONE_SLOT, /* none may */
+} Gathering;
 
 typedef struct Returning {
     nsec_t upstream; /* smoothed: from sending to an answer */
@@ -58,8 +70,16 @@ static inline void returning_called(const Returning *returning, Caller *caller, 
     returning_forget(caller);
 }
 
-/* Until when a batch that waits since `since` goes on waiting; 0: it does not. */
-static inline nsec_t returning_wait(const Returning *returning, nsec_t since)
+/* Until when a batch of `n_here` calls goes on waiting that could go since `since` and whose latest
+ * call joined at `latest`; 0: it does not. */
+static inline nsec_t returning_wait(const Returning *returning, Gathering gathering, nsec_t since,
+                                    nsec_t latest, uint32_t n_here)
 {
-    return returning->n > 0 ? nsec_min(returning->until, since + returning->patience) : 0;
+    if (gathering == GATHERING_NONE || returning->n == 0)
+        return 0;
+    nsec_t patience = returning->patience;
+    nsec_t next = patience * returning->n / (returning->n + n_here);
+    next = gathering == GATHERING_ONE_SLOT ? 2 * next : next / 2;
+    nsec_t until = nsec_min(returning->until, since + patience);
+    return nsec_min(until, nsec_max(since, latest) + next);
 }

@@ -392,8 +392,10 @@ void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight)
     bool met = batch->n_taken > 1 || batch->sent > batch->since;
     if (pace_answered(&pool->pace, met, n_in_flight, upstream, batcher_load(pool->batcher, now)))
         log_debug("adaptive flush: %u slots of a server are used%s", pace_slots(&pool->pace),
-                  pace_gathers(&pool->pace) ? ", returning callers are waited for" : "");
-    batcher_set_gathering(pool->batcher, pace_gathers(&pool->pace));
+                  pace_gathering(&pool->pace) != GATHERING_NONE
+                      ? ", returning callers are waited for"
+                      : "");
+    batcher_set_gathering(pool->batcher, pace_gathering(&pool->pace));
 }
 
 void pool_abandon(Pool *pool, Batch *batch)

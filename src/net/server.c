@@ -237,9 +237,11 @@ void server_well_shaped(Server *server, const Method *method)
         g_hash_table_remove(server->misshapen, method->policy);
 }
 
+/* For each answer: usually there is nothing to forget, and a random number less to draw. */
 void server_answered(Server *server)
 {
-    note(server, SERVER_EVENT_ANSWERED);
+    if (server->health.n_failures > 0 || server->health.backoff > 0)
+        note(server, SERVER_EVENT_ANSWERED);
 }
 
 static void take_out(Server *server, const char *why)

@@ -100,7 +100,7 @@ static void receive(Story *story, InFlight *slot)
         return;
     Batcher *batcher = story->scenario->batcher;
     pace_answered(&story->pace, met, n, now - slot->sent, batcher_load(batcher, now));
-    batcher_set_gathering(batcher, pace_gathers(&story->pace));
+    batcher_set_gathering(batcher, pace_gathering(&story->pace));
 }
 
 static nsec_t next_event(const Story *story)
@@ -150,7 +150,7 @@ static Story story_of(Upstream upstream, unsigned n_clients, int pace)
     story.fixed = pace != FIND;
     if (story.fixed)
         story.pace.now = (uint32_t)pace;
-    batcher_set_gathering(story.scenario->batcher, pace_gathers(&story.pace));
+    batcher_set_gathering(story.scenario->batcher, pace_gathering(&story.pace));
     for (unsigned k = 0; k < n_clients; k++) {
         story.clients[k] = scenario_client(story.scenario);
         story.calls_at[k] = k * 37 * NSEC_PER_USEC;
@@ -259,6 +259,7 @@ Test(pace, one_slot_leaves_only_gathering_to_be_tried)
     for (unsigned i = 0; i < 10000; i++) {
         load.n_ended++;
         load.waited += NSEC_PER_MSEC + i;
+        load.at += NSEC_PER_MSEC + i;
         pace_answered(&pace, true, 1, NSEC_PER_MSEC, load);
         expect(pace.now <= 1);
     }
@@ -268,7 +269,8 @@ static void answers(Pace *pace, PaceLoad *load, bool met, unsigned n_batches)
 {
     for (unsigned i = 0; i < n_batches; i++) {
         load->n_ended++;
-        load->waited += NSEC_PER_MSEC + i;
+        load->waited += load->n_pending * (NSEC_PER_MSEC + i);
+        load->at += NSEC_PER_MSEC + i;
         pace_answered(pace, met, 1, NSEC_PER_MSEC, *load);
     }
 }
@@ -276,7 +278,7 @@ static void answers(Pace *pace, PaceLoad *load, bool met, unsigned n_batches)
 Test(pace, where_no_calls_meet_nothing_is_tried)
 {
     Pace pace;
-    PaceLoad load = {0};
+    PaceLoad load = {.n_pending = 1};
     pace_init(&pace, SLOTS);
     for (unsigned i = 0; i < 1000; i++) {
         answers(&pace, &load, false, 10);
@@ -287,7 +289,7 @@ Test(pace, where_no_calls_meet_nothing_is_tried)
 Test(pace, a_trial_that_is_broken_off_is_not_the_last)
 {
     Pace pace;
-    PaceLoad load = {0};
+    PaceLoad load = {.n_pending = 1};
     pace_init(&pace, SLOTS);
     while (pace.step == 0)
         answers(&pace, &load, true, 1);
@@ -327,13 +329,74 @@ Test(pace, load_counts_what_is_pending_with_its_time_so_far)
 Test(pace, a_burst_that_is_over_does_not_hold_an_epoch)
 {
     Pace pace;
-    PaceLoad load = {0};
+    PaceLoad load = {.n_pending = 100000};
     pace_init(&pace, SLOTS);
-    load.n_pending = 100000;
     answers(&pace, &load, true, 6);
+    load.n_ended += 100000;
     load.n_pending = 1;
     unsigned n = 0;
     while (pace.step == 0 && n++ < 1000)
         answers(&pace, &load, true, 1);
     expect(n < 200, "no trial yet");
+}
+
+/* Until it has settled, or until the epoch has ended. */
+static unsigned n_answers(Pace *pace, PaceLoad *load)
+{
+    unsigned n = 0;
+    bool settling = pace->settling;
+    while (pace->settling == settling && pace->step == 0 && n++ < 10000) {
+        load->n_ended++;
+        load->at += NSEC_PER_USEC;
+        load->waited += NSEC_PER_MSEC;
+        pace_answered(pace, true, 2, NSEC_PER_MSEC, *load);
+    }
+    return n;
+}
+
+/* A batch a microsecond, calls of a millisecond: none that began at the pace has ended after a few
+ * batches. */
+Test(pace, an_epoch_lasts_longer_than_its_calls)
+{
+    Pace pace;
+    PaceLoad load = {0};
+    pace_init(&pace, SLOTS);
+    unsigned n = n_answers(&pace, &load);
+    expect(n >= 1000 && n < 1100, "%u batches until it has settled", n);
+    n = n_answers(&pace, &load);
+    expect(n >= 2000 && n < 2100, "%u batches in an epoch", n);
+}
+
+Test(pace, what_is_clearly_worse_is_not_tried_again_soon)
+{
+    Story story = story_of(serial, 30, FIND);
+    speed(&story, 400 * NSEC_PER_MSEC);
+    unsigned n_turns = 0, n_others = 0;
+    nsec_t end = story.scenario->now + 2 * NSEC_PER_SEC;
+    while (story.scenario->now < end) {
+        turn(&story);
+        n_turns++;
+        n_others += story.pace.now != story.pace.chosen;
+    }
+    expect_eq(story.pace.chosen, SLOTS);
+    expect(100 * n_others < n_turns, "%u of %u turns at another pace", n_others, n_turns);
+    end_story(&story);
+}
+
+/* Callers whom one slot has brought together stay so for a while without it. */
+Test(pace, what_a_candidate_leaves_behind_does_not_speak_against_it)
+{
+    Pace pace;
+    PaceLoad load = {.n_pending = 1};
+    pace_init(&pace, SLOTS);
+    bool tried = false;
+    for (unsigned i = 0; i < 200 && pace.chosen == 1; i++) {
+        tried = tried || pace.now == SLOTS;
+        nsec_t time = (tried ? 165 : 212) * NSEC_PER_USEC;
+        load.n_ended++;
+        load.waited += time;
+        load.at += time;
+        pace_answered(&pace, true, 1, time, load);
+    }
+    expect_eq(pace.chosen, SLOTS);
 }

@@ -1,7 +1,7 @@
 /* Adaptive flush: callers that come back at once are waited for, as long as that pays. */
 #include "scenario.h"
 
-enum { CROWD = 3 };
+enum { CROWD = 3, MAX_CALLS = 4 };
 
 static MethodPolicy off = {.name = (char *)"off", .batch = BATCH_MODE_OFF},
                     slow = {.name = (char *)"slow", .group = (char *)"slow"};
@@ -39,11 +39,12 @@ static void crowd_is_answered(Crowd *crowd)
 /* Two rounds in which all of them come back together: that is how they become known for it. */
 static Crowd crowd_of(nsec_t upstream, nsec_t think)
 {
-    Crowd crowd = {
-        .scenario = scenario_new_with_policies(scenario_params(), policies, G_N_ELEMENTS(policies)),
-        .upstream = upstream,
-        .think = think,
-        .round = 1};
+    BatcherParams params = scenario_params();
+    params.max_calls = MAX_CALLS;
+    Crowd crowd = {.scenario = scenario_new_with_policies(params, policies, G_N_ELEMENTS(policies)),
+                   .upstream = upstream,
+                   .think = think,
+                   .round = 1};
     for (unsigned i = 0; i < CROWD; i++)
         crowd.clients[i] = scenario_client(crowd.scenario);
     for (unsigned round = 0; round < 2; round++) {
@@ -69,35 +70,63 @@ Test(returning, a_crowd_that_comes_back_at_once_stays_together)
     scenario_end(crowd.scenario);
 }
 
-Test(returning, who_is_late_is_waited_for_no_longer_than_half_of_the_upstreams_time)
+/* Answered at 0, with a patience of 300 us; a calls at 30 us, b at 40 us, and c is late. */
+static void expect_due(Gathering gathering, nsec_t with_a, nsec_t with_a_and_b)
+{
+    Crowd crowd = crowd_of(300 * NSEC_PER_USEC, 30 * NSEC_PER_USEC);
+    Scenario *scenario = crowd.scenario;
+    Batcher *batcher = scenario->batcher;
+    nsec_t answered = scenario->now;
+    batcher_set_gathering(batcher, gathering);
+    scenario_pass(scenario, crowd.think);
+    crowd_calls(&crowd, 0);
+    assert_takes_nothing(scenario);
+    expect_eq(batcher_next_window(batcher, scenario->now), answered + with_a);
+    scenario_pass(scenario, 10 * NSEC_PER_USEC);
+    crowd_calls(&crowd, 1);
+    assert_takes_nothing(scenario);
+    expect_eq(batcher_next_window(batcher, scenario->now), answered + with_a_and_b);
+    scenario_pass(scenario, answered + with_a_and_b - scenario->now);
+    flight_answers(assert_takes(scenario, "a3 b3"));
+    scenario_end(scenario);
+}
+
+Test(returning, the_fewer_are_late_the_shorter_they_are_waited_for)
+{
+    expect_due(GATHERING_SLOTS, (30 + 100) * NSEC_PER_USEC, (40 + 50) * NSEC_PER_USEC);
+}
+
+Test(returning, with_one_slot_they_are_waited_for_longer)
+{
+    expect_due(GATHERING_ONE_SLOT, 300 * NSEC_PER_USEC, (40 + 200) * NSEC_PER_USEC);
+}
+
+Test(returning, who_was_late_is_not_waited_for)
 {
     Crowd crowd = crowd_of(800 * NSEC_PER_USEC, 50 * NSEC_PER_USEC);
-    nsec_t answered = crowd.scenario->now, patience = 400 * NSEC_PER_USEC;
-    scenario_pass(crowd.scenario, crowd.think);
+    Scenario *scenario = crowd.scenario;
+    scenario_pass(scenario, crowd.think);
     crowd_calls(&crowd, 0);
     crowd_calls(&crowd, 1);
-    assert_takes_nothing(crowd.scenario);
-    nsec_t due = batcher_next_window(crowd.scenario->batcher, crowd.scenario->now);
-    cr_assert_eq(due, answered + patience);
-    scenario_pass(crowd.scenario, due - crowd.scenario->now);
-    Flight *flight = assert_takes(crowd.scenario, "a3 b3");
+    scenario_pass(scenario, scenario->params.window);
+    Flight *flight = assert_takes(scenario, "a3 b3");
     crowd_calls(&crowd, 2);
-    Flight *late = assert_takes(crowd.scenario, "c3");
-    scenario_pass(crowd.scenario, crowd.upstream);
+    Flight *late = assert_takes(scenario, "c3");
+    scenario_pass(scenario, crowd.upstream);
     flight_answers(late);
     flight_answers(flight);
     crowd.round++;
-    /* c was late; of a and b nobody is missing. */
     crowd_calls(&crowd, 1);
-    assert_takes_nothing(crowd.scenario);
+    assert_takes_nothing(scenario); /* a is to come */
     crowd_calls(&crowd, 0);
-    flight_answers(assert_takes(crowd.scenario, "b4 a4"));
-    scenario_end(crowd.scenario);
+    flight_answers(assert_takes(scenario, "b4 a4"));
+    scenario_end(scenario);
 }
 
 Test(returning, a_batch_waits_no_longer_than_the_window)
 {
     Crowd crowd = crowd_of(100 * NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    batcher_set_gathering(crowd.scenario->batcher, GATHERING_ONE_SLOT);
     scenario_pass(crowd.scenario, 20 * NSEC_PER_USEC);
     nsec_t answered = crowd.scenario->now - 20 * NSEC_PER_USEC;
     crowd_calls(&crowd, 0);
@@ -107,6 +136,31 @@ Test(returning, a_batch_waits_no_longer_than_the_window)
     scenario_pass(crowd.scenario, crowd.scenario->params.window);
     flight_answers(assert_takes(crowd.scenario, "a3"));
     scenario_end(crowd.scenario);
+}
+
+/* d and e wait for a slot when the crowd is answered: with max_calls 4, only one of them and all of
+ * the crowd fit into one batch. */
+Test(returning, who_does_not_fit_into_the_batch_is_not_waited_for)
+{
+    for (unsigned n_others = 1; n_others <= 2; n_others++) {
+        Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+        Scenario *scenario = crowd.scenario;
+        for (unsigned i = 0; i < CROWD; i++)
+            crowd_calls(&crowd, i);
+        Flight *flight = scenario_take(scenario);
+        client_calls(scenario_client(scenario), "echo", "d");
+        if (n_others == 2)
+            client_calls(scenario_client(scenario), "echo", "e");
+        batcher_set_blocked(scenario->batcher, true);
+        scenario_pass(scenario, crowd.upstream);
+        flight_answers(flight);
+        if (n_others == 1) {
+            assert_takes_nothing(scenario);
+            scenario_pass(scenario, scenario->params.window);
+        }
+        flight_answers(assert_takes(scenario, n_others == 1 ? "d" : "d e"));
+        scenario_end(scenario);
+    }
 }
 
 Test(returning, a_full_batch_waits_for_nobody)
@@ -203,6 +257,32 @@ Test(returning, an_answer_does_not_put_off_a_batch_that_could_go)
     flight_answers(other); /* c is to come now; a4 has waited for a while */
     scenario_pass(scenario, 65 * NSEC_PER_USEC);
     flight_answers(assert_takes(scenario, "a4"));
+    scenario_end(scenario);
+}
+
+/* The answer to c lets c be waited for. The patience is of 7 parts 300 us and 1 part 240 us; it
+ * began when a called, and neither that answer nor d, who joins, begin it anew. */
+Test(returning, a_batch_does_not_wait_longer_because_others_come)
+{
+    Crowd crowd = crowd_of(300 * NSEC_PER_USEC, 30 * NSEC_PER_USEC);
+    Scenario *scenario = crowd.scenario;
+    nsec_t answered = scenario->now;
+    batcher_set_gathering(scenario->batcher, GATHERING_NONE);
+    scenario_pass(scenario, 10 * NSEC_PER_USEC);
+    crowd_calls(&crowd, 2);
+    Flight *flight = assert_takes(scenario, "c3");
+    batcher_set_gathering(scenario->batcher, GATHERING_ONE_SLOT);
+    scenario_pass(scenario, 20 * NSEC_PER_USEC);
+    crowd_calls(&crowd, 0);
+    scenario_pass(scenario, 200 * NSEC_PER_USEC);
+    client_calls(scenario_client(scenario), "echo", "d");
+    scenario_pass(scenario, 20 * NSEC_PER_USEC);
+    flight_answers(flight);
+    assert_takes_nothing(scenario);
+    nsec_t due = batcher_next_window(scenario->batcher, scenario->now);
+    expect_eq(due - answered, 30 * NSEC_PER_USEC + 292500);
+    scenario_pass(scenario, due - scenario->now);
+    flight_answers(assert_takes(scenario, "a3 d"));
     scenario_end(scenario);
 }
 
