@@ -42,14 +42,18 @@ static void free_collection(gpointer pointer)
 
 /* Putting it together: on the thread of who asked */
 
+static uint64_t sum_of(const uint64_t calls[CALL_OUTCOMES])
+{
+    uint64_t n = 0;
+    for (int i = 0; i < CALL_OUTCOMES; i++)
+        n += calls[i];
+    return n;
+}
+
 static int compare_methods(const void *a, const void *b)
 {
     const MethodStats *first = a, *second = b;
-    uint64_t n_first = 0, n_second = 0;
-    for (int i = 0; i < CALL_OUTCOMES; i++) {
-        n_first += first->calls[i];
-        n_second += second->calls[i];
-    }
+    uint64_t n_first = sum_of(first->calls), n_second = sum_of(second->calls);
     if (n_first != n_second)
         return n_first > n_second ? -1 : 1;
     return strcmp(first->name, second->name);
@@ -58,15 +62,13 @@ static int compare_methods(const void *a, const void *b)
 static void list_methods(const Collector *collector, Stats *stats)
 {
     for (unsigned label = 0; label < METHOD_LABELS; label++) {
-        MethodStats method = {0};
-        uint64_t n = 0;
-        for (int i = 0; i < CALL_OUTCOMES; i++) {
-            method.calls[i] = stats->counters.calls[label][i];
-            n += method.calls[i];
-        }
-        if (n == 0)
+        const uint64_t *calls = stats->counters.calls[label];
+        if (sum_of(calls) == 0)
             continue;
-        method.name = g_strdup(method_labels_name(collector->params.labels, label));
+        MethodStats method = {
+            .name = g_strdup(method_labels_name(collector->params.labels, label)),
+        };
+        memcpy(method.calls, calls, sizeof method.calls);
         g_array_append_val(stats->methods, method);
     }
     g_array_sort(stats->methods, compare_methods);
