@@ -210,9 +210,9 @@ static void take_config(void *data, int value)
     descriptor_limit_raise(crew->config);
     if (crew->acceptor != NULL)
         acceptor_set_config(crew->acceptor, crew->config);
-    ask_all(crew, read_config_letter, 0);
     resolver_set_names(crew->resolver, crew->config->upstream.servers,
                        crew->config->upstream.resolve_interval);
+    ask_all(crew, read_config_letter, 0);
     log_config(before, crew->config);
     config_unref(before);
 }

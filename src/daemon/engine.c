@@ -160,6 +160,13 @@ void engine_set_config(Engine *engine, const Config *config)
     loop_defer(engine->params.loop, &engine->dispatch);
 }
 
+bool engine_speaks_like(const Engine *engine, const Engine *other)
+{
+    Form form = batcher_params(engine->batcher)->upstream;
+    Form other_form = batcher_params(other->batcher)->upstream;
+    return form.transport == other_form.transport && form.protocol == other_form.protocol;
+}
+
 void engine_drain(Engine *engine)
 {
     batcher_drain(engine->batcher);

@@ -44,6 +44,9 @@ void engine_free(Engine *engine); /* no client may have its route */
 /* Takes over what can change in place. */
 void engine_set_config(Engine *engine, const Config *config);
 
+/* Whether both speak to servers in the same form: else a retired one keeps to those of before. */
+bool engine_speaks_like(const Engine *engine, const Engine *other);
+
 /* From now on nothing is waited for: every batch is due. */
 void engine_drain(Engine *engine);
 

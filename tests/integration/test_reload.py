@@ -122,6 +122,28 @@ def test_form_of_the_upstream(bench):
         assert client.stats().calls > 0
 
 
+def test_calls_that_wait_when_the_form_changes(bench):
+    """They were read for the server of before, and are still sent there."""
+    before = Holding(bench)
+    after = bench.upstream("--transport", "buffered", "--protocol", "compact")
+    settings = {"daemon": {"workers": 1}}
+    daemon = bench.daemon(before, upstream={"connections": 1}, **settings)
+    busy, waiting = bench.connect(daemon), bench.connect(daemon)
+    send(busy, wire.wait(b"in flight", 0, 1))
+    before.wait_for_calls(1)
+    send(waiting, wire.echo(b"waits", 2))
+    introduce(bench.connect(daemon))
+    assert daemon.reload(after, upstream={"transport": "buffered", "protocol": "compact"},
+                         **settings)
+    served(bench.connect(daemon), b"meanwhile")
+    before.let_go.set()
+    assert receive(busy).value(0) == b"in flight"
+    assert receive(waiting).value(0) == b"waits"
+    served(waiting, b"afterwards")
+    assert [call.value(1) for call in before.calls()] == [b"in flight", b"waits"]
+    eventually(lambda: before.n_connections() == 0)
+
+
 @pytest.mark.parametrize("limit, words", [
     ({"client": {"max_message_size": "100"}}, "larger than max_message_size"),
     ({"client": {"idle_timeout": "20ms"}}, None)])
