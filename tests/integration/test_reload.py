@@ -8,8 +8,8 @@ import pytest
 
 import wire
 from clients import Thrift
-from harness import Raw, crowd, eventually, ini
-from scripted import Holding, Scripted, calls_of, is_batch
+from harness import PATIENCE, Raw, crowd, eventually, ini
+from scripted import Holding, Scripted, calls_of, honest, is_batch
 from talk import all_right, call_all, internal_error, introduce, receive, send, served
 
 RELOADS = 100
@@ -81,6 +81,45 @@ def test_max_calls(bench):
         assert receive(raws[0]).value(0) == b"first"
         all_right(raws[1:])
         assert max(upstream.batches()) == size
+
+
+@pytest.mark.parametrize("batch", ["envelope", "off"])
+def test_fewer_connections(bench, batch):
+    """Also where all of them are always busy."""
+    meeting = threading.Barrier(4)
+
+    def answer_together(message):
+        meeting.wait(PATIENCE)
+        return honest(message)
+
+    upstream = Scripted(bench, answer_together)
+    settings = {"daemon": {"workers": 1}, "batch": {"max_calls": 1, "min_calls": 1},
+                "method": {"echo": {"batch": batch}}}
+    daemon = bench.daemon(upstream, upstream={"connections": 4, "passthrough_connections": 4},
+                          **settings)
+    raws = [bench.connect(daemon) for _ in range(8)]
+    call_all(raws)
+    all_right(raws)
+    upstream.script = honest
+    call_all(raws)
+    assert daemon.reload(upstream, upstream={"connections": 1, "passthrough_connections": 1},
+                         **settings)
+    all_right(raws)
+    eventually(lambda: upstream.n_connections() <= 2)  # one for batches and one for the others
+    call_all(raws)
+    all_right(raws)
+
+
+def test_idle_timeout_of_connections(bench):
+    """It counts for those that are idle already."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, daemon={"workers": 1},
+                          upstream={"connect_timeout": "200ms", "idle_timeout": "1min"})
+    served(bench.connect(daemon))
+    time.sleep(0.25)  # until then the timer of connect_timeout would have helped
+    assert upstream.n_connections() > 0
+    assert daemon.reload(upstream, daemon={"workers": 1}, upstream={"idle_timeout": "20ms"})
+    eventually(lambda: upstream.n_connections() == 0)
 
 
 def test_call_timeout(bench, held):
