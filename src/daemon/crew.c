@@ -189,11 +189,11 @@ static void get_max(const Config *config, uint64_t ret[BOUNDS])
 static void log_config(const Config *before, const Config *config)
 {
     g_autofree char *changes = config_describe_changes(before, config);
+    const char *what = changes[0] != '\0' ? changes : "nothing has changed";
     if (config_is_live(config))
-        log_info("until the next reload: %s", changes);
+        log_info("until the next reload: %s", what);
     else
-        log_info("reloaded %s: %s", config->path,
-                 changes[0] != '\0' ? changes : "nothing has changed");
+        log_info("reloaded %s: %s", config->path, what);
 }
 
 /* On the main thread. */
