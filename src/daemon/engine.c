@@ -167,6 +167,13 @@ bool engine_speaks_like(const Engine *engine, const Engine *other)
     return form.transport == other_form.transport && form.protocol == other_form.protocol;
 }
 
+void engine_retire(Engine *engine)
+{
+    engine->route.bound_until =
+        loop_now(engine->params.loop) + batcher_params(engine->batcher)->call_timeout;
+    engine_drain(engine);
+}
+
 void engine_drain(Engine *engine)
 {
     batcher_drain(engine->batcher);

@@ -50,6 +50,10 @@ bool engine_speaks_like(const Engine *engine, const Engine *other);
 /* From now on nothing is waited for: every batch is due. */
 void engine_drain(Engine *engine);
 
+/* Another one is in use from now on: it answers what it has. Clients that do nothing but send
+ * ONEWAYs on its connections stay for call_timeout at most. */
+void engine_retire(Engine *engine);
+
 /* Retired: true once it is over. To be asked again and again. */
 bool engine_is_over(Engine *engine);
 

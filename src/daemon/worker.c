@@ -110,8 +110,8 @@ static void replace_engine(Worker *worker)
     worker->engine = make_engine(worker);
     start_engine(worker);
     list_append(&worker->retired, &before->link);
+    engine_retire(before);
     client_set_set_route(&worker->clients, &worker->engine->route);
-    engine_drain(before);
     look_after_retired(worker);
 }
 

@@ -1,5 +1,6 @@
 """SIGHUP: another configuration takes effect, and no client and no call is lost for it."""
 
+import itertools
 import signal
 import threading
 import time
@@ -381,6 +382,28 @@ def test_a_oneway_and_the_call_behind_it(bench):
     served(raw)
     served(raw)
     eventually(lambda: upstream.n_connections() <= 2)
+
+
+def test_a_client_that_only_sends_oneways(bench):
+    """It is bound to its connection again and again, but not for ever: it follows, in order."""
+    upstream = Scripted(bench)
+    settings = {"daemon": {"workers": 1}, "batch": {"min_calls": 1},
+                "upstream": {"call_timeout": "1s"}}
+    daemon = bench.daemon(upstream, method={"log": {"batch": "off"}}, **settings)
+    raw, numbers = bench.connect(daemon), itertools.count()
+
+    def is_batched():
+        number = next(numbers)
+        send(raw, wire.call("log", number, (1, wire.I32, number), kind=wire.ONEWAY))
+        upstream.wait_for_calls(number + 1)
+        return is_batch(upstream.received[-1])
+
+    assert not is_batched()
+    assert daemon.reload(upstream, **settings)
+    assert not is_batched()
+    eventually(is_batched)
+    eventually(lambda: upstream.n_connections() == 1)
+    assert [call.value(1) for call in upstream.calls()] == list(range(next(numbers)))
 
 
 # --- again and again ------------------------------------------------------------------------------
