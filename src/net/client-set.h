@@ -61,7 +61,8 @@ bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Rou
                      Counters *counters, Bounds *bounds, void (*wake)(void *data), void *data);
 void client_set_clear(ClientSet *set); /* every client must be gone */
 
-/* Other limits from now on; messages that have begun keep theirs. */
+/* Other limits from now on, also for clients that one of before holds up; messages that have begun
+ * keep theirs. */
 void client_set_set_params(ClientSet *set, const ClientParams *params);
 
 /* Calls go elsewhere from now on. Clients whose earlier calls are still under way follow as soon as

@@ -199,6 +199,19 @@ def test_limits_of_clients(bench, upstream, limit, words):
         daemon.log.wait_for(words)
 
 
+def test_a_client_at_its_limit(bench):
+    """It is read on at once, though nothing of it has ended."""
+    upstream = Holding(bench)
+    settings = {"daemon": {"workers": 1}, "batch": {"min_calls": 1}}
+    daemon = bench.daemon(upstream, client={"max_client_calls": 1, "ordering": "relaxed"},
+                          **settings)
+    raw = bench.connect(daemon)
+    send(raw, wire.wait(b"one", 0, 1), wire.wait(b"two", 0, 2))
+    upstream.wait_for_calls(1)
+    assert daemon.reload(upstream, client={"ordering": "relaxed"}, **settings)
+    upstream.wait_for_calls(2)
+
+
 def test_max_clients(bench, upstream):
     daemon = bench.daemon(upstream)
     raws = [bench.connect(daemon) for _ in range(3)]
