@@ -175,7 +175,8 @@ static void refuse(Fb303Connection *connection, ExceptionCode code, const char *
                      code, text);
 }
 
-static void answer(Fb303Connection *connection, const Stats *stats)
+/* As fb303_service_answer(). */
+static bool answer(Fb303Connection *connection, const Stats *stats)
 {
     Fb303Call call = {
         .message = &connection->message,
@@ -185,31 +186,45 @@ static void answer(Fb303Connection *connection, const Stats *stats)
     };
     MessageType type = connection->message.type;
     if (type == MESSAGE_CALL || type == MESSAGE_ONEWAY)
-        fb303_service_answer(connection->set->service, &call, &connection->output);
-    else
-        refuse(connection, EXCEPTION_INVALID_MESSAGE_TYPE,
-               "a client sends CALL or ONEWAY, not REPLY or EXCEPTION");
+        return fb303_service_answer(connection->set->service, &call, &connection->output);
+    refuse(connection, EXCEPTION_INVALID_MESSAGE_TYPE,
+           "a client sends CALL or ONEWAY, not REPLY or EXCEPTION");
+    return false;
+}
+
+static void write_reply(Fb303Connection *connection)
+{
+    connection->state = FB303_STATE_WRITING;
+    write_output(connection);
+}
+
+static void collect_for(Fb303Connection *connection, void (*done)(StatsRequest *, Stats *))
+{
+    Fb303Connections *set = connection->set;
+    wait_for(connection, FB303_STATE_WAITING);
+    connection->request = (StatsRequest){.mailbox = set->mailbox, .done = done};
+    set->ops->collect(set->ops_data, &connection->request);
+}
+
+/* Statistics that were collected behind a change: it has taken effect everywhere. */
+static void on_changed(StatsRequest *request, Stats *stats)
+{
+    stats_free(stats);
+    write_reply(LIST_OWNER(request, Fb303Connection, request));
 }
 
 static void on_stats(StatsRequest *request, Stats *stats)
 {
     Fb303Connection *connection = LIST_OWNER(request, Fb303Connection, request);
     check(connection->state == FB303_STATE_WAITING);
-    answer(connection, stats);
+    bool changes = answer(connection, stats);
     stats_free(stats);
     note_active(connection);
     connection->taken += connection->message_size;
-    connection->state = FB303_STATE_WRITING;
-    write_output(connection);
-}
-
-/* Every message waits, whatever it is: so none is answered inside the answering of another. */
-static void collect_for(Fb303Connection *connection)
-{
-    Fb303Connections *set = connection->set;
-    wait_for(connection, FB303_STATE_WAITING);
-    connection->request = (StatsRequest){.mailbox = set->mailbox, .done = on_stats};
-    set->ops->collect(set->ops_data, &connection->request);
+    if (changes)
+        collect_for(connection, on_changed);
+    else
+        write_reply(connection);
 }
 
 static void reject(Fb303Connection *connection, const char *why)
@@ -235,8 +250,8 @@ static void take_next(Fb303Connection *connection)
                     connection->input.len - connection->taken};
     switch (frame_reader_next(&connection->reader, window, &connection->message,
                               &connection->message_size)) {
-    case FRAME_MESSAGE:
-        collect_for(connection);
+    case FRAME_MESSAGE: /* waits, whatever it is: so none is answered inside another's answering */
+        collect_for(connection, on_stats);
         return;
     case FRAME_MORE:
         wait_for(connection, FB303_STATE_READING);

@@ -15,6 +15,7 @@ struct Fb303Methods {
     void *ops_data;
     const Stats *stats;
     const char *refusal;
+    bool changes; /* the call does, and the daemon is on its way to that */
 };
 
 typedef struct Fb303MethodsClass {
@@ -182,15 +183,15 @@ static gboolean get_options(Fb303FacebookServiceIf *iface, GHashTable **ret, GEr
 static gboolean set_option(Fb303FacebookServiceIf *iface, const char *key, const char *value,
                            GError **error)
 {
-    const Fb303Methods *methods = methods_of(iface);
+    Fb303Methods *methods = methods_of(iface);
     g_autoptr(GError) why = NULL;
     if (!may_change(methods, "setOption", error))
         return FALSE;
     if (find_option(key) == NULL)
         return fail_unknown_option(key, error);
-    if (methods->ops->set_option(methods->ops_data, key, value != NULL ? value : "", &why))
-        return TRUE;
-    return fail(error, "%s", why->message);
+    methods->changes =
+        methods->ops->set_option(methods->ops_data, key, value != NULL ? value : "", &why);
+    return methods->changes || fail(error, "%s", why->message);
 }
 
 /* --- changes --------------------------------------------------------------------------------- */
@@ -198,10 +199,11 @@ static gboolean set_option(Fb303FacebookServiceIf *iface, const char *key, const
 static gboolean set_paused(Fb303AdminServiceIf *iface, const char *method, bool paused,
                            GError **error)
 {
-    const Fb303Methods *methods = methods_of(iface);
+    Fb303Methods *methods = methods_of(iface);
     if (!may_change(methods, method, error))
         return FALSE;
     methods->ops->set_paused(methods->ops_data, paused);
+    methods->changes = true;
     return TRUE;
 }
 
@@ -217,11 +219,12 @@ static gboolean resume_calls(Fb303AdminServiceIf *iface, GError **error)
 
 static gboolean reload(Fb303AdminServiceIf *iface, GError **error)
 {
-    const Fb303Methods *methods = methods_of(iface);
+    Fb303Methods *methods = methods_of(iface);
     g_autoptr(GError) why = NULL;
     if (!may_change(methods, "reload", error))
         return FALSE;
-    return methods->ops->reload(methods->ops_data, &why) || fail(error, "%s", why->message);
+    methods->changes = methods->ops->reload(methods->ops_data, &why);
+    return methods->changes || fail(error, "%s", why->message);
 }
 
 static gboolean reinitialize(Fb303FacebookServiceIf *iface, GError **error)
@@ -295,4 +298,10 @@ void fb303_methods_prepare(Fb303Methods *methods, const Stats *stats, const char
 {
     methods->stats = stats;
     methods->refusal = refusal;
+    methods->changes = false;
+}
+
+bool fb303_methods_change(const Fb303Methods *methods)
+{
+    return methods->changes;
 }

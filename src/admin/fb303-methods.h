@@ -13,3 +13,7 @@ Fb303Methods *fb303_methods_new(const AdminOps *ops, void *ops_data);
 /* What the next call is answered from; both are borrowed until it has been. `refusal`: why it may
  * not change anything, or NULL. */
 void fb303_methods_prepare(Fb303Methods *methods, const Stats *stats, const char *refusal);
+
+/* Whether the call since then changes the daemon, which has still to take effect. Not told of a
+ * drain, which may be over before anybody could say so. */
+bool fb303_methods_change(const Fb303Methods *methods);

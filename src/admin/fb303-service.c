@@ -49,7 +49,7 @@ static void free_protocol(ThriftProtocol *protocol)
 }
 
 static bool process(Fb303Service *service, const Fb303Call *call, MemoryTransport *memory,
-                    GError **error)
+                    bool *ret_changes, GError **error)
 {
     const Message *message = call->message;
     ThriftProtocol *in = new_protocol(call->form.protocol, memory);
@@ -59,6 +59,7 @@ static bool process(Fb303Service *service, const Fb303Call *call, MemoryTranspor
     fb303_methods_prepare(service->methods, call->stats, call->refusal);
     bool ok = THRIFT_DISPATCH_PROCESSOR_GET_CLASS(service->processor)
                   ->dispatch_call(service->processor, in, out, name, message->seqid, error);
+    *ret_changes = fb303_methods_change(service->methods);
     fb303_methods_prepare(service->methods, NULL, NULL);
     free_protocol(in);
     free_protocol(out);
@@ -92,12 +93,13 @@ static bool read_reply(const MemoryTransport *memory, Protocol protocol, Message
     return true;
 }
 
-void fb303_service_answer(Fb303Service *service, const Fb303Call *call, Buffer *out)
+bool fb303_service_answer(Fb303Service *service, const Fb303Call *call, Buffer *out)
 {
     MemoryTransport *memory = memory_transport_new(MAX_REPLY);
     g_autoptr(GError) error = NULL;
     Message reply;
-    bool ok = process(service, call, memory, &error);
+    bool changes = false;
+    bool ok = process(service, call, memory, &changes, &error);
     bool owed = call->message->type == MESSAGE_CALL;
     if (!ok && owed)
         exception_append(out, call->form, call->message->name, call->message->seqid,
@@ -106,4 +108,5 @@ void fb303_service_answer(Fb303Service *service, const Fb303Call *call, Buffer *
     else if (owed && read_reply(memory, call->form.protocol, &reply))
         append_reply(out, call, &reply);
     g_object_unref(memory);
+    return changes;
 }

@@ -20,5 +20,6 @@ typedef struct Fb303Call {
 } Fb303Call;
 
 /* Runs the call and appends the reply in its form, frame header included where framed; nothing
- * where none is owed. */
-void fb303_service_answer(Fb303Service *service, const Fb303Call *call, Buffer *out);
+ * where none is owed. True: it changes the daemon, and is not to be answered before that has taken
+ * effect. */
+bool fb303_service_answer(Fb303Service *service, const Fb303Call *call, Buffer *out);

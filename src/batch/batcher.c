@@ -74,6 +74,7 @@ void batcher_remove_caller(Batcher *batcher, Caller *caller)
 {
     check(caller_is_free(caller) && !caller->departed);
     returning_forget(caller);
+    through_unbind(caller);
     caller->last_method = NULL;
     batcher->n_callers--;
     batcher_update_busy(batcher, caller);

@@ -51,7 +51,8 @@ PaceLoad batcher_load(const Batcher *batcher, nsec_t now);
 /* A connected client: counts for "nobody left to wait for". */
 void batcher_add_caller(Batcher *batcher, Caller *caller);
 
-/* It is this batcher's no longer: another one gets its calls. It must be free and not departed. */
+/* It is this batcher's no longer: another one gets its calls, also where it was bound to a
+ * connection here. It must be free and not departed. */
 void batcher_remove_caller(Batcher *batcher, Caller *caller);
 
 /* The client is gone: its waiting CALLs end as withdrawn, its ONEWAYs are still sent, and what is

@@ -38,10 +38,10 @@ typedef struct Caller {
     bool departed;
 } Caller;
 
-/* Nothing of it is under way: its next call could go anywhere. */
+/* Nothing of it is under way, but perhaps a ONEWAY that it is bound by. */
 static inline bool caller_is_free(const Caller *caller)
 {
-    return caller->n_calls == 0 && caller->batch == NULL && caller->bound == NULL;
+    return caller->n_calls == 0 && caller->batch == NULL;
 }
 
 static inline void caller_init(Caller *caller)

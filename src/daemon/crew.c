@@ -189,11 +189,11 @@ static void get_max(const Config *config, uint64_t ret[BOUNDS])
 static void log_config(const Config *before, const Config *config)
 {
     g_autofree char *changes = config_describe_changes(before, config);
+    const char *what = changes[0] != '\0' ? changes : "nothing has changed";
     if (config_is_live(config))
-        log_info("until the next reload: %s", changes);
+        log_info("until the next reload: %s", what);
     else
-        log_info("reloaded %s: %s", config->path,
-                 changes[0] != '\0' ? changes : "nothing has changed");
+        log_info("reloaded %s: %s", config->path, what);
 }
 
 /* On the main thread. */
@@ -210,9 +210,9 @@ static void take_config(void *data, int value)
     descriptor_limit_raise(crew->config);
     if (crew->acceptor != NULL)
         acceptor_set_config(crew->acceptor, crew->config);
-    ask_all(crew, read_config_letter, 0);
     resolver_set_names(crew->resolver, crew->config->upstream.servers,
                        crew->config->upstream.resolve_interval);
+    ask_all(crew, read_config_letter, 0);
     log_config(before, crew->config);
     config_unref(before);
 }

@@ -20,6 +20,7 @@ typedef struct Daemon {
     Control control;
     Admin *admin; /* NULL: no admin interface is configured */
     struct event sigterm, sigint, sighup;
+    bool signalled; /* to drain */
     bool cut_short; /* by a second signal */
 } Daemon;
 
@@ -33,10 +34,15 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
 {
     (void)what;
     Daemon *daemon = argument;
-    if (crew_is_draining(daemon->crew)) {
+    if (daemon->signalled) {
         log_warning("%s again: ending at once", g_strsignal((gint)number));
         daemon->cut_short = true;
         crew_stop(daemon->crew);
+        return;
+    }
+    daemon->signalled = true;
+    if (crew_is_draining(daemon->crew)) { /* an admin interface was asked to */
+        log_info("%s: draining already", g_strsignal((gint)number));
         return;
     }
     log_info("%s: draining", g_strsignal((gint)number));

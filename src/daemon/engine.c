@@ -160,6 +160,20 @@ void engine_set_config(Engine *engine, const Config *config)
     loop_defer(engine->params.loop, &engine->dispatch);
 }
 
+bool engine_speaks_like(const Engine *engine, const Engine *other)
+{
+    Form form = batcher_params(engine->batcher)->upstream;
+    Form other_form = batcher_params(other->batcher)->upstream;
+    return form.transport == other_form.transport && form.protocol == other_form.protocol;
+}
+
+void engine_retire(Engine *engine)
+{
+    engine->route.bound_until =
+        loop_now(engine->params.loop) + batcher_params(engine->batcher)->call_timeout;
+    engine_drain(engine);
+}
+
 void engine_drain(Engine *engine)
 {
     batcher_drain(engine->batcher);

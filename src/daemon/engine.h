@@ -44,8 +44,15 @@ void engine_free(Engine *engine); /* no client may have its route */
 /* Takes over what can change in place. */
 void engine_set_config(Engine *engine, const Config *config);
 
+/* Whether both speak to servers in the same form: else a retired one keeps to those of before. */
+bool engine_speaks_like(const Engine *engine, const Engine *other);
+
 /* From now on nothing is waited for: every batch is due. */
 void engine_drain(Engine *engine);
+
+/* Another one is in use from now on: it answers what it has. Clients that do nothing but send
+ * ONEWAYs on its connections stay for call_timeout at most. */
+void engine_retire(Engine *engine);
 
 /* Retired: true once it is over. To be asked again and again. */
 bool engine_is_over(Engine *engine);

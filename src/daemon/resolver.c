@@ -94,7 +94,8 @@ static void log_differences(const ServerList *before, const ServerList *after)
     }
 }
 
-static void publish(Resolver *resolver)
+/* Whether the list has changed. */
+static bool renew_list(Resolver *resolver)
 {
     ServerList *list = list_servers(resolver);
     const ServerList *before = resolver->servers;
@@ -102,12 +103,12 @@ static void publish(Resolver *resolver)
     bool loses_all = before->entries->len > 0 && list->entries->len == 0;
     if (awaits_names || loses_all || server_list_equal(resolver->servers, list)) {
         server_list_unref(list);
-        return;
+        return false;
     }
     log_differences(resolver->servers, list);
     server_list_unref(resolver->servers);
     resolver->servers = list;
-    resolver->on_change(resolver->data);
+    return true;
 }
 
 /* Lookups */
@@ -170,7 +171,8 @@ static void look_up(Resolver *resolver, Name *name)
         take_addresses(resolver, name, addresses);
     else
         note_failure(resolver, name, error->message);
-    publish(resolver);
+    if (renew_list(resolver))
+        resolver->on_change(resolver->data);
 }
 
 static Name *next_due(const Resolver *resolver)
@@ -330,7 +332,7 @@ void resolver_set_names(Resolver *resolver, const GArray *names, nsec_t interval
             name->due = nsec_min(name->due, read_clock() + interval);
     }
     resolver->interval = interval;
-    publish(resolver);
+    renew_list(resolver);
     g_autoptr(GError) error = NULL;
     if (needs_thread(resolver) && !start_thread(resolver, &error))
         log_error("%s; names of servers are not looked up", error->message);

@@ -21,8 +21,8 @@ typedef struct Resolver Resolver;
  * yet. */
 Resolver *resolver_new(const GArray *names, nsec_t interval);
 
-/* Starts the thread, where there are names. `on_change` is called whenever the list has changed, on
- * the thread or within resolver_set_names(). */
+/* Starts the thread, where there are names. `on_change` is called on the thread, whenever that has
+ * changed the list. */
 bool resolver_start(Resolver *resolver, void (*on_change)(void *data), void *data, GError **error);
 
 /* Ends the thread; `on_change` is not called any more. A lookup cannot be interrupted: one that is
@@ -31,7 +31,8 @@ void resolver_free(Resolver *resolver);
 
 /* Other names from now on, and how often they are looked up; starts the thread where that is
  * needed. What is known of names that stay is kept. The list stays as it is until each new name has
- * been looked up once, and there is a server: those of before are not given up for none. */
+ * been looked up once, and there is a server: those of before are not given up for none. Where it
+ * changes at once, the caller knows, and `on_change` is not called. */
 void resolver_set_names(Resolver *resolver, const GArray *names, nsec_t interval);
 
 /* The list of the moment, from any thread; the caller unrefs it. */

@@ -110,8 +110,8 @@ static void replace_engine(Worker *worker)
     worker->engine = make_engine(worker);
     start_engine(worker);
     list_append(&worker->retired, &before->link);
+    engine_retire(before);
     client_set_set_route(&worker->clients, &worker->engine->route);
-    engine_drain(before);
     look_after_retired(worker);
 }
 
@@ -142,6 +142,7 @@ void worker_take_config(Worker *worker)
         replace_engine(worker);
     else
         engine_set_config(worker->engine, config);
+    worker_take_servers(worker);
     config_unref(before);
 }
 
@@ -287,7 +288,7 @@ void worker_take_servers(Worker *worker)
     pool_set_servers(&worker->engine->pool, servers);
     LIST_EACH (&worker->retired, link) {
         Engine *engine = LIST_OWNER(link, Engine, link);
-        if (!engine->finishing)
+        if (!engine->finishing && engine_speaks_like(engine, worker->engine))
             pool_set_servers(&engine->pool, servers);
     }
     server_list_unref(servers);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "net/client.h"
+#include "net/client-internal.h"
 
 void client_set_publish(ClientSet *set)
 {
@@ -141,6 +141,8 @@ void client_set_set_params(ClientSet *set, const ClientParams *params)
     loop_timer_clear(&set->idle);
     if (params->idle_timeout > 0)
         close_idle_clients(set);
+    LIST_EACH_SAFE (&set->clients, link)
+        client_update(LIST_OWNER(link, Client, set_link));
 }
 
 void client_set_set_route(ClientSet *set, Route *route)

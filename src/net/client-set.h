@@ -24,6 +24,8 @@ typedef struct Route {
     Batcher *batcher;   /* borrowed, like the next */
     LoopTask *dispatch; /* deferred when batches may have become due */
     uint32_t n_clients;
+    nsec_t
+        bound_until; /* when clients are no longer kept for a ONEWAY of theirs; if not the set's */
 } Route;
 
 /* All clients of a worker. */
@@ -59,11 +61,13 @@ bool client_set_init(ClientSet *set, const ClientParams *params, Loop *loop, Rou
                      Counters *counters, Bounds *bounds, void (*wake)(void *data), void *data);
 void client_set_clear(ClientSet *set); /* every client must be gone */
 
-/* Other limits from now on; messages that have begun keep theirs. */
+/* Other limits from now on, also for clients that one of before holds up; messages that have begun
+ * keep theirs. */
 void client_set_set_params(ClientSet *set, const ClientParams *params);
 
 /* Calls go elsewhere from now on. Clients whose earlier calls are still under way follow as soon as
- * these have ended, and are not read before that. */
+ * these have ended, and are not read before that. The call behind a ONEWAY that was passed through
+ * still goes where that went, until the route's `bound_until`. */
 void client_set_set_route(ClientSet *set, Route *route);
 
 /* Has those follow that can now, also where nothing else happens to them. */

@@ -210,10 +210,17 @@ static void peer_left(Client *client)
 
 /* Calls */
 
+static bool may_follow_route(const Client *client)
+{
+    const Caller *caller = &client->caller;
+    return caller_is_free(caller) && !caller->departed &&
+           (caller->bound == NULL || loop_now(client->set->loop) >= client->route->bound_until);
+}
+
 void client_follow_route(Client *client)
 {
     ClientSet *set = client->set;
-    if (client->route == set->route || !caller_is_free(&client->caller) || client->caller.departed)
+    if (client->route == set->route || !may_follow_route(client))
         return;
     batcher_remove_caller(client->route->batcher, &client->caller);
     client->route->n_clients--;

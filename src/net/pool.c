@@ -102,6 +102,10 @@ void pool_set_params(Pool *pool, const PoolParams *params)
         pace_init(&pool->pace, params->connections);
     pool->params = *params;
     pool->params.asks = asks;
+    pool->has_surplus = true;
+    LIST_EACH (&pool->servers, link)
+        server_watch_idle_slots(LIST_OWNER(link, Server, pool_link));
+    loop_defer(pool->loop, pool->dispatch);
 }
 
 void pool_set_paused(Pool *pool, bool paused)
@@ -370,8 +374,19 @@ static void drain_servers(Pool *pool, nsec_t now)
     }
 }
 
+static void close_surplus(Pool *pool)
+{
+    pool->has_surplus = false;
+    LIST_EACH (&pool->servers, link) {
+        if (server_close_surplus(LIST_OWNER(link, Server, pool_link)))
+            pool->has_surplus = true;
+    }
+}
+
 void pool_dispatch(Pool *pool, nsec_t now)
 {
+    if (pool->has_surplus)
+        close_surplus(pool);
     if (pool->paused) {
         batcher_set_blocked(pool->batcher, true);
     } else {

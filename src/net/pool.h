@@ -49,6 +49,7 @@ struct Pool {
     struct iovec *iovecs;
     size_t n_iovecs;
     bool paused;
+    bool has_surplus;         /* there may be more connections than `params` allow by now */
     char latest_failure[256]; /* of any server, for the text of errors */
 };
 
@@ -64,7 +65,8 @@ void pool_start(Pool *pool, const ServerList *servers);
 /* From now on these are the servers: connects to new ones, drains those that are not among them. */
 void pool_set_servers(Pool *pool, const ServerList *servers);
 
-/* Other parameters from now on; `asks` stays as it is. */
+/* Other parameters from now on; `asks` stays as it is. Connections that are too many are closed as
+ * they become idle. */
 void pool_set_params(Pool *pool, const PoolParams *params);
 
 /* While it is paused nothing is sent: calls wait, for as long as their timeouts let them. What is

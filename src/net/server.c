@@ -123,11 +123,15 @@ void server_free(Server *server)
     g_free(server);
 }
 
-bool server_may_open_slot(const Server *server, SlotKind kind)
+static uint32_t most_slots(const Server *server, SlotKind kind)
 {
     const PoolParams *params = &server->pool->params;
-    uint32_t most = kind == SLOT_KIND_BATCH ? params->connections : params->passthrough_connections;
-    return server->n_slots[kind] < most;
+    return kind == SLOT_KIND_BATCH ? params->connections : params->passthrough_connections;
+}
+
+bool server_may_open_slot(const Server *server, SlotKind kind)
+{
+    return server->n_slots[kind] < most_slots(server, kind);
 }
 
 void server_open_slot(Server *server, SlotKind kind)
@@ -277,6 +281,36 @@ void server_failed(Server *server, ServerFailure failure, const char *why)
     loop_defer(pool->loop, pool->dispatch);
 }
 
+/* Other parameters */
+
+void server_watch_idle_slots(Server *server)
+{
+    for (SlotKind kind = 0; kind < SLOT_KINDS; kind++) {
+        LIST_EACH (&server->idle[kind], link)
+            slot_watch_idle(LIST_OWNER(link, Slot, server_link));
+    }
+}
+
+/* An idle connection on which a ONEWAY is under way, or which the call behind it is to follow. */
+static bool is_needed(const Slot *slot)
+{
+    return slot->unsent.len > 0 || !list_empty(&slot->carrier.bound);
+}
+
+bool server_close_surplus(Server *server)
+{
+    bool some_left = false;
+    for (SlotKind kind = 0; kind < SLOT_KINDS; kind++) {
+        LIST_EACH_SAFE (&server->idle[kind], link) {
+            Slot *slot = LIST_OWNER(link, Slot, server_link);
+            if (server->n_slots[kind] > most_slots(server, kind) && !is_needed(slot))
+                slot_close(slot, "more than may be open");
+        }
+        some_left = some_left || server->n_slots[kind] > most_slots(server, kind);
+    }
+    return some_left;
+}
+
 /* Draining */
 
 /* Connections that carry no call end now; where calls are passed through, no further ones follow
@@ -312,8 +346,7 @@ void server_close_unneeded(Server *server, nsec_t now)
     for (SlotKind kind = 0; kind < SLOT_KINDS; kind++) {
         LIST_EACH_SAFE (&server->idle[kind], link) {
             Slot *slot = LIST_OWNER(link, Slot, server_link);
-            bool needed = slot->unsent.len > 0 || !list_empty(&slot->carrier.bound);
-            if (!needed || !patient)
+            if (!is_needed(slot) || !patient)
                 slot_close(slot, "the server is drained");
         }
     }

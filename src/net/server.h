@@ -74,6 +74,13 @@ bool server_is_drained(const Server *server);
 void server_open_slot(Server *server, SlotKind kind);
 bool server_may_open_slot(const Server *server, SlotKind kind);
 
+/* Closes idle connections of which it has more than it may have by now; true where busy ones are
+ * left of these. */
+bool server_close_surplus(Server *server);
+
+/* Idle connections are to end by an idle_timeout that may have become shorter. */
+void server_watch_idle_slots(Server *server);
+
 /* Closes its slots; batches in flight fail with `text`. */
 void server_close_slots(Server *server, const char *text);
 

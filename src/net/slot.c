@@ -156,13 +156,19 @@ void slot_lost(Slot *slot, const char *why)
 
 /* Connecting */
 
+void slot_watch_idle(Slot *slot)
+{
+    const PoolParams *params = &slot->server->pool->params;
+    if (params->idle_timeout > 0)
+        loop_timer_set(&slot->timer, slot->since + params->idle_timeout);
+}
+
 void slot_become_idle(Slot *slot)
 {
     Pool *pool = slot->server->pool;
     slot_set_state(slot, SLOT_STATE_IDLE);
     slot_set_events(slot, slot->unsent.len > 0 ? EV_READ | EV_WRITE : EV_READ); /* of a ONEWAY */
-    if (pool->params.idle_timeout > 0)
-        loop_timer_set(&slot->timer, slot->since + pool->params.idle_timeout);
+    slot_watch_idle(slot);
     loop_defer(pool->loop, pool->dispatch);
 }
 

@@ -62,6 +62,9 @@ void slot_send(Slot *slot, Batch *batch);
  * the batch is in flight. */
 void slot_send_through(Slot *slot, Batch *batch);
 
+/* An idle slot is closed when idle_timeout has passed: to be called again when that is another. */
+void slot_watch_idle(Slot *slot);
+
 /* Closes the connection. A batch in flight fails with `text`. */
 void slot_close(Slot *slot, const char *text);
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import time
@@ -211,6 +212,30 @@ def test_drain(bench, batchd, method):
     with admin(batchd) as client:
         getattr(client, method)()
     assert batchd.wait() == 0
+
+
+def test_a_signal_behind_drain(bench, directory):
+    """Only a second signal cuts a drain short."""
+    upstream = Holding(bench)
+    daemon = daemon_with_fb303(bench, upstream, at=at_socket(directory))
+    raw = bench.connect(daemon)
+    send(raw, wire.wait(b"last", 0, 1))
+    upstream.wait_for_calls(1)
+    with admin(daemon) as client:
+        client.drain()
+        client.drain()
+    daemon.signal(signal.SIGTERM)
+    daemon.log.wait_for("Terminated: draining already")
+    upstream.let_go.set()
+    assert receive(raw).value(0) == b"last"
+    assert daemon.wait() == 0
+
+
+def test_an_option_that_is_so_already(batchd):
+    with admin(batchd) as client:
+        client.setOption("window", "7ms")
+        client.setOption("window", "7ms")
+    batchd.log.wait_for("until the next reload: nothing has changed")
 
 
 # --- who may change it ----------------------------------------------------------------------------

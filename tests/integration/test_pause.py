@@ -80,6 +80,23 @@ def test_calls_that_are_passed_through_are_held_too(bench, start):
     assert [call.name for call in upstream.calls()] == [b"echo", b"log", b"echo"]
 
 
+def test_it_is_in_force_when_it_is_answered(bench, start):
+    """On every worker: what is sent behind that is held."""
+    upstream = Scripted(bench)
+    daemon = start(upstream, daemon={"workers": 4})
+    raws = [bench.connect(daemon) for _ in range(8)]
+    call_all(raws)
+    all_right(raws)
+    for _ in range(10):
+        pause(daemon)
+        upstream.forget()
+        call_all(raws)
+        eventually(lambda: pending(daemon) == len(raws))
+        assert not upstream.received
+        resume(daemon)
+        all_right(raws)
+
+
 def test_call_timeout_holds_all_the_same(bench, start):
     upstream = Scripted(bench)
     daemon = start(upstream, upstream={"call_timeout": "100ms"})

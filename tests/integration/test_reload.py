@@ -1,5 +1,6 @@
 """SIGHUP: another configuration takes effect, and no client and no call is lost for it."""
 
+import itertools
 import signal
 import threading
 import time
@@ -8,8 +9,8 @@ import pytest
 
 import wire
 from clients import Thrift
-from harness import Raw, crowd, eventually, ini
-from scripted import Holding, Scripted, calls_of, is_batch
+from harness import PATIENCE, Raw, crowd, eventually, ini
+from scripted import Holding, Scripted, calls_of, honest, is_batch
 from talk import all_right, call_all, internal_error, introduce, receive, send, served
 
 RELOADS = 100
@@ -83,6 +84,45 @@ def test_max_calls(bench):
         assert max(upstream.batches()) == size
 
 
+@pytest.mark.parametrize("batch", ["envelope", "off"])
+def test_fewer_connections(bench, batch):
+    """Also where all of them are always busy."""
+    meeting = threading.Barrier(4)
+
+    def answer_together(message):
+        meeting.wait(PATIENCE)
+        return honest(message)
+
+    upstream = Scripted(bench, answer_together)
+    settings = {"daemon": {"workers": 1}, "batch": {"max_calls": 1, "min_calls": 1},
+                "method": {"echo": {"batch": batch}}}
+    daemon = bench.daemon(upstream, upstream={"connections": 4, "passthrough_connections": 4},
+                          **settings)
+    raws = [bench.connect(daemon) for _ in range(8)]
+    call_all(raws)
+    all_right(raws)
+    upstream.script = honest
+    call_all(raws)
+    assert daemon.reload(upstream, upstream={"connections": 1, "passthrough_connections": 1},
+                         **settings)
+    all_right(raws)
+    eventually(lambda: upstream.n_connections() <= 2)  # one for batches and one for the others
+    call_all(raws)
+    all_right(raws)
+
+
+def test_idle_timeout_of_connections(bench):
+    """It counts for those that are idle already."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, daemon={"workers": 1},
+                          upstream={"connect_timeout": "200ms", "idle_timeout": "1min"})
+    served(bench.connect(daemon))
+    time.sleep(0.25)  # until then the timer of connect_timeout would have helped
+    assert upstream.n_connections() > 0
+    assert daemon.reload(upstream, daemon={"workers": 1}, upstream={"idle_timeout": "20ms"})
+    eventually(lambda: upstream.n_connections() == 0)
+
+
 def test_call_timeout(bench, held):
     daemon = bench.daemon(held)
     assert daemon.reload(held, upstream={"call_timeout": "50ms"}, batch={"window": "1ms"})
@@ -122,6 +162,28 @@ def test_form_of_the_upstream(bench):
         assert client.stats().calls > 0
 
 
+def test_calls_that_wait_when_the_form_changes(bench):
+    """They were read for the server of before, and are still sent there."""
+    before = Holding(bench)
+    after = bench.upstream("--transport", "buffered", "--protocol", "compact")
+    settings = {"daemon": {"workers": 1}}
+    daemon = bench.daemon(before, upstream={"connections": 1}, **settings)
+    busy, waiting = bench.connect(daemon), bench.connect(daemon)
+    send(busy, wire.wait(b"in flight", 0, 1))
+    before.wait_for_calls(1)
+    send(waiting, wire.echo(b"waits", 2))
+    introduce(bench.connect(daemon))
+    assert daemon.reload(after, upstream={"transport": "buffered", "protocol": "compact"},
+                         **settings)
+    served(bench.connect(daemon), b"meanwhile")
+    before.let_go.set()
+    assert receive(busy).value(0) == b"in flight"
+    assert receive(waiting).value(0) == b"waits"
+    served(waiting, b"afterwards")
+    assert [call.value(1) for call in before.calls()] == [b"in flight", b"waits"]
+    eventually(lambda: before.n_connections() == 0)
+
+
 @pytest.mark.parametrize("limit, words", [
     ({"client": {"max_message_size": "100"}}, "larger than max_message_size"),
     ({"client": {"idle_timeout": "20ms"}}, None)])
@@ -135,6 +197,19 @@ def test_limits_of_clients(bench, upstream, limit, words):
     assert raw.until_closed() == b""
     if words:
         daemon.log.wait_for(words)
+
+
+def test_a_client_at_its_limit(bench):
+    """It is read on at once, though nothing of it has ended."""
+    upstream = Holding(bench)
+    settings = {"daemon": {"workers": 1}, "batch": {"min_calls": 1}}
+    daemon = bench.daemon(upstream, client={"max_client_calls": 1, "ordering": "relaxed"},
+                          **settings)
+    raw = bench.connect(daemon)
+    send(raw, wire.wait(b"one", 0, 1), wire.wait(b"two", 0, 2))
+    upstream.wait_for_calls(1)
+    assert daemon.reload(upstream, client={"ordering": "relaxed"}, **settings)
+    upstream.wait_for_calls(2)
 
 
 def test_max_clients(bench, upstream):
@@ -320,6 +395,28 @@ def test_a_oneway_and_the_call_behind_it(bench):
     served(raw)
     served(raw)
     eventually(lambda: upstream.n_connections() <= 2)
+
+
+def test_a_client_that_only_sends_oneways(bench):
+    """It is bound to its connection again and again, but not for ever: it follows, in order."""
+    upstream = Scripted(bench)
+    settings = {"daemon": {"workers": 1}, "batch": {"min_calls": 1},
+                "upstream": {"call_timeout": "1s"}}
+    daemon = bench.daemon(upstream, method={"log": {"batch": "off"}}, **settings)
+    raw, numbers = bench.connect(daemon), itertools.count()
+
+    def is_batched():
+        number = next(numbers)
+        send(raw, wire.call("log", number, (1, wire.I32, number), kind=wire.ONEWAY))
+        upstream.wait_for_calls(number + 1)
+        return is_batch(upstream.received[-1])
+
+    assert not is_batched()
+    assert daemon.reload(upstream, **settings)
+    assert not is_batched()
+    eventually(is_batched)
+    eventually(lambda: upstream.n_connections() == 1)
+    assert [call.value(1) for call in upstream.calls()] == list(range(next(numbers)))
 
 
 # --- again and again ------------------------------------------------------------------------------
