@@ -60,7 +60,7 @@ def two(bench, kind=Scripted):
 
 
 def both_up(daemon):
-    daemon.log.wait_for(r"server .* is up", 2)
+    daemon.log.wait_for(r"server .*: calls to it are batched", 2)
 
 
 def tokens(upstream):
@@ -250,6 +250,7 @@ def test_an_address_comes_back_before_it_is_drained(bench, names, start):
     daemon.log.wait_for(f"server .*/127.0.0.2.* is called {NAME}:{first.port} from now on")
     names.say(first)
     daemon.log.wait_for("127.0.0.1.* has joined", 2)
+    daemon.log.wait_for(r"server .*: calls to it are batched", 3)
     other = bench.connect(daemon)
     served(other, b"again")
     assert tokens(first) == [b"held", b"again"]
