@@ -173,12 +173,13 @@ static void append_methods(GString *to, JsonObject *before, JsonObject *stats)
     table_free(table);
 }
 
+/* The newest first: where the screen ends is what may be missing. */
 static void append_events(GString *to, JsonObject *stats)
 {
     Table *table = table_new("lll", NULL);
     guint n = document_length(stats, "events");
-    for (guint i = n - MIN(n, EVENTS_SHOWN); i < n; i++) {
-        JsonObject *event = document_element(stats, "events", i);
+    for (guint i = 0; i < MIN(n, EVENTS_SHOWN); i++) {
+        JsonObject *event = document_element(stats, "events", n - 1 - i);
         table_take(table, figure_date(document_number(event, "time")));
         table_add(table, document_text(event, "level"));
         table_add(table, document_text(event, "text"));

@@ -399,6 +399,13 @@ def test_watch_on_a_terminal_names_its_rates(bench, batchd):
     assert len(names) <= 80, "the terminal would cut it"
 
 
+def test_watch_on_a_terminal_has_room_for_the_newest_event(bench, batchd):
+    terminal = Terminal(bench, command("stats", "--watch", at=batchd))
+    terminal.wait_for(rb": running, up ")
+    output("set", "window", "2ms", at=batchd)
+    terminal.wait_for(rb"until the next reload: \[batch\] window = 2ms")
+
+
 def test_watch_on_a_terminal_outlives_the_daemon(bench, batchd):
     terminal = Terminal(bench, command("stats", "--watch", at=batchd))
     terminal.wait_for(rb": running, up ")
