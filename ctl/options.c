@@ -19,7 +19,7 @@ static GOptionContext *new_context(Raw *raw)
         {"instance", 'i', 0, G_OPTION_ARG_STRING, &raw->instance, "The daemon thrift-batchd@NAME",
          "NAME"},
         {"timeout", 't', 0, G_OPTION_ARG_INT, &options->timeout,
-         "How long a call may take, in seconds (default: 5)", "SECONDS"},
+         "How long to wait for an answer (default: 5 s)", "SECONDS"},
         {"json", 0, 0, G_OPTION_ARG_NONE, &options->json,
          "status, stats, servers, methods, get: print JSON", NULL},
         {"watch", 'w', 0, G_OPTION_ARG_NONE, &options->watch, "stats: again every second", NULL},

@@ -36,6 +36,12 @@ static double calls_rate(JsonObject *before, JsonObject *stats)
            rate(before, stats, "calls.withdrawn");
 }
 
+/* Of calls that the daemon answered with an error of its own. */
+static double failed_rate(JsonObject *before, JsonObject *stats)
+{
+    return rate(before, stats, "calls.error") + rate(before, stats, "calls.timeout");
+}
+
 static double calls_a_batch(JsonObject *before, JsonObject *stats)
 {
     double n = since(before, stats, "batch_calls.count");
@@ -89,6 +95,7 @@ void view_line(GString *to, JsonObject *before, JsonObject *stats)
 {
     g_autofree char *date = figure_date(document_number(stats, "time"));
     g_autofree char *calls = figure_count(calls_rate(before, stats));
+    g_autofree char *failed = figure_count(failed_rate(before, stats));
     g_autofree char *batch = figure_one(calls_a_batch(before, stats));
     g_autofree char *p50 = time_of(before, stats, "call_seconds", 0.5);
     g_autofree char *p99 = time_of(before, stats, "call_seconds", 0.99);
@@ -96,9 +103,9 @@ void view_line(GString *to, JsonObject *before, JsonObject *stats)
     g_autofree char *pending = figure_count(document_number(stats, "pending_calls"));
     g_autofree char *state = figure_text(document_text(stats, "state"));
     g_string_append_printf(to,
-                           "%s  %s  %s calls/s  %s calls a batch  p50 %s  p99 %s  %s clients  "
-                           "%s pending  %u of %u servers up\n",
-                           date, state, calls, batch, p50, p99, clients, pending,
+                           "%s  %s  %s calls/s  %s failed/s  %s calls a batch  p50 %s  p99 %s  "
+                           "%s clients  %s pending  %u of %u servers up\n",
+                           date, state, calls, failed, batch, p50, p99, clients, pending,
                            n_servers_up(stats), document_length(stats, "servers"));
 }
 
@@ -106,10 +113,11 @@ void view_line(GString *to, JsonObject *before, JsonObject *stats)
 
 static void append_rates(GString *to, JsonObject *before, JsonObject *stats)
 {
-    static const char *const headers[] = {
-        "", "calls/s", "batches/s", "calls a batch", "plain/s", "passed through/s", "retries/s"};
-    Table *table = table_new("rrrrrr", headers);
+    static const char *const headers[] = {"calls/s", "failed/s",         "batches/s", "calls each",
+                                          "plain/s", "passed through/s", "retries/s"};
+    Table *table = table_new("rrrrrrr", headers);
     table_take(table, figure_count(calls_rate(before, stats)));
+    table_take(table, figure_count(failed_rate(before, stats)));
     table_take(table, figure_count(rate(before, stats, "batch_calls.count")));
     table_take(table, figure_one(calls_a_batch(before, stats)));
     table_take(table, figure_count(rate(before, stats, "plain_calls")));
@@ -165,12 +173,13 @@ static void append_methods(GString *to, JsonObject *before, JsonObject *stats)
     table_free(table);
 }
 
+/* The newest first: where the screen ends is what may be missing. */
 static void append_events(GString *to, JsonObject *stats)
 {
     Table *table = table_new("lll", NULL);
     guint n = document_length(stats, "events");
-    for (guint i = n - MIN(n, EVENTS_SHOWN); i < n; i++) {
-        JsonObject *event = document_element(stats, "events", i);
+    for (guint i = 0; i < MIN(n, EVENTS_SHOWN); i++) {
+        JsonObject *event = document_element(stats, "events", n - 1 - i);
         table_take(table, figure_date(document_number(event, "time")));
         table_add(table, document_text(event, "level"));
         table_add(table, document_text(event, "text"));

@@ -44,7 +44,7 @@ static bool parse(Raw *raw, char ***args, GError **error)
         return false;
     if (*args && (*args)[0] && (*args)[1]) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_UNKNOWN_OPTION,
-                    "Unexpected argument '%s'; see --help", (*args)[1]);
+                    "Unexpected argument '%s'", (*args)[1]);
         return false;
     }
     if (raw->config_path && !raw->config_path[0]) {

@@ -84,6 +84,11 @@ def test_every_manual_page_is_in_a_package():
     assert pages and not pages - set().union(*map(files_of, PACKAGES))
 
 
+def test_every_interface_is_in_a_package():
+    interfaces = {f"/usr/share/thrift-batchd/{path.name}" for path in ROOT.glob("idl/*.thrift")}
+    assert interfaces and not interfaces - set().union(*map(files_of, PACKAGES))
+
+
 def test_the_user_and_its_directory():
     user = pwd.getpwnam("thrift-batchd")
     assert user.pw_uid < 1000 and user.pw_shell.endswith("nologin")

@@ -301,8 +301,21 @@ def test_watch_sees_the_calls(bench, batchd):
     bench.on_end(process.kill)
     process.out.wait_for(r"calls/s")
     crowd(batchd, 10, 3000)
-    line = process.out.wait_for(r"(?<= )[\d,]+ calls/s  [\d.]+ calls a batch  p50 [1-9]", 1)
+    line = process.out.wait_for(
+        r"(?<= )[\d,]+ calls/s  0 failed/s  [\d.]+ calls a batch  p50 [1-9]", 1)
     assert int(line[0][0].split()[0].replace(",", "")) > 0
+
+
+def test_watch_sees_the_calls_that_fail(bench, batchd, upstream):
+    process = Process(command("stats", "--watch", at=batchd))
+    bench.on_end(process.kill)
+    process.out.wait_for(r"calls/s")
+    upstream.kill()
+    raw = bench.connect(batchd)
+    for seqid in range(10):
+        send(raw, wire.echo(b"lost", seqid))
+        assert receive(raw).type == wire.EXCEPTION
+    process.out.wait_for(r"  [1-9]\d* failed/s  ")
 
 
 def test_watch_as_json(bench, batchd):
@@ -371,6 +384,26 @@ def test_watch_on_a_terminal(bench, batchd):
     os.write(terminal.master, b"\x03")  # ^C
     assert terminal.exit_status() == 0
     assert terminal.got.endswith(b"\x1b[?7h\x1b[?25h" + CLOSED), "left as it was found"
+
+
+def ends_of_columns(line):
+    return [word.end() for word in re.finditer(rb"\S+(?: \S+)*", line)]
+
+
+def test_watch_on_a_terminal_names_its_rates(bench, batchd):
+    terminal = Terminal(bench, command("stats", "--watch", at=batchd))
+    rates = rb"( +calls/s .* retries/s)\x1b\[K\r\n(.*?)\x1b\[K"
+    terminal.wait_for(rates)
+    names, values = re.search(rates, terminal.got).groups()
+    assert ends_of_columns(names) == ends_of_columns(values)
+    assert len(names) <= 80, "the terminal would cut it"
+
+
+def test_watch_on_a_terminal_has_room_for_the_newest_event(bench, batchd):
+    terminal = Terminal(bench, command("stats", "--watch", at=batchd))
+    terminal.wait_for(rb": running, up ")
+    output("set", "window", "2ms", at=batchd)
+    terminal.wait_for(rb"until the next reload: \[batch\] window = 2ms")
 
 
 def test_watch_on_a_terminal_outlives_the_daemon(bench, batchd):
