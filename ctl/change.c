@@ -22,11 +22,14 @@ bool change_option(Remote *remote, const Options *options, char *const *argument
 bool change_reload(Remote *remote, const Options *options, char *const *arguments, GError **error)
 {
     (void)options, (void)arguments;
-    if (!remote_reload(remote, error)) {
+    g_autofree char *remarks = remote_reload(remote, error);
+    if (remarks == NULL) {
         g_prefix_error(error, "not reloaded, nothing has changed:\n");
         return false;
     }
     printf("reloaded; the daemon's log says what has changed\n");
+    if (remarks[0] != '\0')
+        printf("%s\n", remarks);
     return true;
 }
 

@@ -102,11 +102,15 @@ char *remote_stats(Remote *remote, GError **error)
     return NULL;
 }
 
-bool remote_reload(Remote *remote, GError **error)
+char *remote_reload(Remote *remote, GError **error)
 {
     GError *why = NULL;
-    gboolean ok = fb303_admin_service_if_reload(admin_of(remote), &why);
-    return explain(remote, ok, why, error);
+    char *remarks = NULL;
+    gboolean ok = fb303_admin_service_if_reload(admin_of(remote), &remarks, &why);
+    if (explain(remote, ok && remarks != NULL, why, error))
+        return remarks;
+    g_free(remarks);
+    return NULL;
 }
 
 bool remote_drain(Remote *remote, GError **error)

@@ -15,7 +15,7 @@ void remote_close(Remote *remote); /* accepts NULL */
 /* The document of /stats.json; the caller's. */
 char *remote_stats(Remote *remote, GError **error);
 
-bool remote_reload(Remote *remote, GError **error);
+char *remote_reload(Remote *remote, GError **error); /* what needs a restart, a line a key */
 bool remote_drain(Remote *remote, GError **error);
 bool remote_pause(Remote *remote, GError **error);
 bool remote_resume(Remote *remote, GError **error);

@@ -17,10 +17,11 @@ service AdminService extends fb303.FacebookService {
   void resume(),
 
   /**
-   * (*) Reads the configuration again. A bad file changes nothing and is an INTERNAL_ERROR with one
+   * (*) Reads the configuration again. What of it only a restart changes is returned, one line a
+   * key; empty where there is nothing. A bad file changes nothing and is an INTERNAL_ERROR with one
    * line an error.
    */
-  void reload(),
+  string reload(),
 
   /** (*) fb303's shutdown, with an answer. */
   void drain(),

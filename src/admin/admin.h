@@ -27,9 +27,10 @@ typedef struct AdminOps {
     /* Calls request->done once, soon, by its mailbox; not at all once the daemon ends. */
     void (*collect)(void *data, StatsRequest *request);
 
-    /* Reads the configuration file again. False: nothing has changed, and *error says why, one line
-     * an error. */
-    bool (*reload)(void *data, GError **error);
+    /* Reads the configuration file again. *ret_remarks, owned by the caller, says what of it only a
+     * restart changes, one line a key; empty where there is nothing. False: nothing has changed,
+     * and *error says why, one line an error. */
+    bool (*reload)(void *data, char **ret_remarks, GError **error);
 
     /* `name` is one of admin_options; `value` as in the file. False: *error says what is wrong and
      * what would be right. */

@@ -57,6 +57,13 @@ static bool may_change_unanswered(const Fb303Methods *methods, const char *metho
     return methods->refusal == NULL;
 }
 
+/* Else a change would come too late. */
+static gboolean is_running(const Fb303Methods *methods, GError **error)
+{
+    return methods->stats->state != DAEMON_STATE_DRAINING ||
+           fail(error, "the daemon is draining, nothing is changed any more");
+}
+
 /* --- what it is and how it does -------------------------------------------------------------- */
 
 static gboolean get_name(Fb303FacebookServiceIf *iface, char **ret, GError **error)
@@ -185,7 +192,7 @@ static gboolean set_option(Fb303FacebookServiceIf *iface, const char *key, const
 {
     Fb303Methods *methods = methods_of(iface);
     g_autoptr(GError) why = NULL;
-    if (!may_change(methods, "setOption", error))
+    if (!may_change(methods, "setOption", error) || !is_running(methods, error))
         return FALSE;
     if (find_option(key) == NULL)
         return fail_unknown_option(key, error);
@@ -200,7 +207,7 @@ static gboolean set_paused(Fb303AdminServiceIf *iface, const char *method, bool 
                            GError **error)
 {
     Fb303Methods *methods = methods_of(iface);
-    if (!may_change(methods, method, error))
+    if (!may_change(methods, method, error) || !is_running(methods, error))
         return FALSE;
     methods->ops->set_paused(methods->ops_data, paused);
     methods->changes = true;
@@ -217,23 +224,24 @@ static gboolean resume_calls(Fb303AdminServiceIf *iface, GError **error)
     return set_paused(iface, "resume", false, error);
 }
 
-static gboolean reload(Fb303AdminServiceIf *iface, GError **error)
+static gboolean reload(Fb303AdminServiceIf *iface, char **ret_remarks, GError **error)
 {
     Fb303Methods *methods = methods_of(iface);
     g_autoptr(GError) why = NULL;
-    if (!may_change(methods, "reload", error))
+    if (!may_change(methods, "reload", error) || !is_running(methods, error))
         return FALSE;
-    methods->changes = methods->ops->reload(methods->ops_data, &why);
+    methods->changes = methods->ops->reload(methods->ops_data, ret_remarks, &why);
     return methods->changes || fail(error, "%s", why->message);
 }
 
 static gboolean reinitialize(Fb303FacebookServiceIf *iface, GError **error)
 {
     const Fb303Methods *methods = methods_of(iface);
-    g_autoptr(GError) why = NULL; /* the daemon has logged it */
+    g_autofree char *remarks = NULL; /* the daemon has logged them, and the error */
+    g_autoptr(GError) why = NULL;
     (void)error;
-    if (may_change_unanswered(methods, "reinitialize"))
-        methods->ops->reload(methods->ops_data, &why);
+    if (may_change_unanswered(methods, "reinitialize") && is_running(methods, &why))
+        methods->ops->reload(methods->ops_data, &remarks, &why);
     return TRUE;
 }
 

@@ -189,6 +189,13 @@ static void add_ways(GString *text, const Counters *counters)
     add_counter(text, "retries_total", "Calls sent again after a failure.", counters->retries);
 }
 
+static void add_config(GString *text, const Stats *stats)
+{
+    add_gauge(text, "config_last_reload_successful",
+              "0 where the configuration file could not be taken over when it was read last.",
+              !stats->reload_failed);
+}
+
 static void add_clients(GString *text, const Stats *stats)
 {
     const Counters *counters = &stats->counters;
@@ -264,6 +271,7 @@ char *metrics_text(const Stats *stats)
     add_calls(text, stats);
     add_batches(text, &stats->counters);
     add_ways(text, &stats->counters);
+    add_config(text, stats);
     add_clients(text, stats);
     add_pending(text, stats);
     add_servers(text, stats);

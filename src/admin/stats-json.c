@@ -251,6 +251,7 @@ static void add_config(JsonBuilder *json, const Stats *stats)
 {
     begin_object(json, "config");
     add_string(json, "path", stats->config_path);
+    add_boolean(json, "reload_failed", stats->reload_failed);
     add_sections(json, stats->settings);
     json_builder_end_object(json);
 }

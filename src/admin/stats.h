@@ -59,6 +59,7 @@ typedef struct Stats {
     GArray *events;    /* of EventStats, the latest last */
     GArray *settings;  /* of SettingStats, in the order of the manual */
     char *config_path;
+    bool reload_failed; /* the file is not what is in force: see the log */
     uint32_t max_clients, max_pending_calls;
     uint64_t max_pending_bytes;
 } Stats;

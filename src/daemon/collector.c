@@ -19,8 +19,7 @@ struct Collector {
 typedef struct Collection {
     Collector *collector;
     StatsRequest *request;
-    Config *config;
-    DaemonState state;
+    Situation situation;
     _Atomic unsigned n_missing; /* reports */
     WorkerReport reports[];
 } Collection;
@@ -35,8 +34,7 @@ static void free_collection(gpointer pointer)
     Collection *collection = pointer;
     for (guint i = 0; i < collection->collector->params.workers->len; i++)
         worker_report_clear(&collection->reports[i]);
-    if (collection->config != NULL)
-        config_unref(collection->config);
+    config_unref(collection->situation.config);
     g_free(collection);
 }
 
@@ -155,13 +153,14 @@ static Stats *make_stats(const Collection *collection)
     Stats *stats = stats_new();
     stats->time = g_get_real_time();
     stats->started = collector->started;
-    stats->state = collection->state;
+    stats->state = collection->situation.state;
+    stats->reload_failed = collection->situation.reload_failed;
     stats->workers = collector->params.workers->len;
     for (guint i = 0; i < stats->workers; i++)
         counters_add(&stats->counters, &collection->reports[i].counters);
     list_methods(collector, stats);
     list_servers(collection, stats);
-    note_config(collection->config, stats);
+    note_config(collection->situation.config, stats);
     g_array_unref(stats->events);
     stats->events = recent_log_copy();
     return stats;
@@ -197,7 +196,7 @@ static void ask_workers(void *data, int value)
     (void)value;
     Collection *collection = data;
     const CollectorParams *params = &collection->collector->params;
-    params->look(params->data, &collection->config, &collection->state);
+    params->look(params->data, &collection->situation);
     for (guint i = 0; i < params->workers->len; i++)
         mailbox_post(worker_mailbox(worker_at(collection->collector, i)), report, collection,
                      (int)i);

@@ -13,14 +13,20 @@
 
 typedef struct Collector Collector;
 
+/* What the daemon does at the moment. */
+typedef struct Situation {
+    Config *config; /* in force; referenced */
+    DaemonState state;
+    bool reload_failed; /* the latest one */
+} Situation;
+
 /* All borrowed. */
 typedef struct CollectorParams {
     GPtrArray *workers; /* of Worker; the first one's thread is the main thread */
     Resolver *resolver;
     MethodLabels *labels;
 
-    /* What the daemon does at the moment; called on the main thread. The caller unrefs `config`. */
-    void (*look)(void *data, Config **ret_config, DaemonState *ret_state);
+    void (*look)(void *data, Situation *ret); /* called on the main thread */
     void *data;
 } CollectorParams;
 

@@ -29,7 +29,10 @@ static bool check_value(const ConfigKey *key, const char *value, GError **error)
 
     if (!rule.example)
         rule.example = key->fallback;
-    return key->parse(value, &rule, (char *)scratch + key->offset, error);
+    if (key->parse(value, &rule, (char *)scratch + key->offset, error))
+        return true;
+    g_prefix_error(error, "%s: ", key->name);
+    return false;
 }
 
 Config *config_with(const Config *config, const char *section, const char *key, const char *value,

@@ -29,29 +29,39 @@ static Config *load_beside(const Config *running, GPtrArray *need_restart, GErro
     return config;
 }
 
-static void log_need_restart(const Config *after, const GPtrArray *need_restart)
+/* One line a key. */
+static char *describe_need_restart(const Config *after, const GPtrArray *need_restart)
 {
+    GString *text = g_string_new(NULL);
     for (guint i = 0; i < need_restart->len; i++)
-        log_warning("%s has changed in %s: it needs a restart, and stays as it is until then",
-                    (const char *)g_ptr_array_index(need_restart, i), after->path);
+        g_string_append_printf(
+            text, "%s%s has changed in %s: it needs a restart, and stays as it is until then",
+            i > 0 ? "\n" : "", (const char *)g_ptr_array_index(need_restart, i), after->path);
+    return g_string_free(text, FALSE);
+}
+
+static void log_lines(LogLevel level, const char *text)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line != NULL; line++)
+        log_write(level, "%s", *line);
 }
 
 static void log_errors(const char *path, const char *text)
 {
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (char **line = lines; *line != NULL; line++)
-        log_error("%s", *line);
+    log_lines(LOG_LEVEL_ERROR, text);
     log_error("%s is not reloaded: the configuration from before stays in force", path);
 }
 
-static bool reload(Control *control, GError **error)
+static bool reload(Control *control, char **ret_remarks, GError **error)
 {
     Config *running = crew_config(control->crew);
     g_autoptr(GPtrArray) need_restart = g_ptr_array_new_with_free_func(g_free);
     GError *problem = NULL;
     Config *config = load_beside(running, need_restart, &problem);
     if (config != NULL) {
-        log_need_restart(config, need_restart);
+        *ret_remarks = describe_need_restart(config, need_restart);
+        log_lines(LOG_LEVEL_WARNING, *ret_remarks);
         crew_set_config(control->crew, config);
         config_unref(config);
     } else {
@@ -62,19 +72,20 @@ static bool reload(Control *control, GError **error)
     return config != NULL;
 }
 
-bool control_reload(Control *control, GError **error)
+bool control_reload(Control *control, char **ret_remarks, GError **error)
 {
     pthread_mutex_lock(&control->mutex);
     notify_reloading();
-    bool done = reload(control, error);
+    bool done = reload(control, ret_remarks, error);
+    crew_note_reload(control->crew, done);
     notify_ready();
     pthread_mutex_unlock(&control->mutex);
     return done;
 }
 
-static bool reload_op(void *data, GError **error)
+static bool reload_op(void *data, char **ret_remarks, GError **error)
 {
-    return control_reload(data, error);
+    return control_reload(data, ret_remarks, error);
 }
 
 /* Options */
@@ -107,10 +118,8 @@ static bool set_option(Control *control, const AdminOption *option, const char *
     Config *running = crew_config(control->crew);
     Config *config = config_with(running, option->section, option->name, value, error);
     config_unref(running);
-    if (config == NULL) {
-        g_prefix_error(error, "%s: ", option->name);
+    if (config == NULL)
         return false;
-    }
     crew_set_config(control->crew, config);
     config_unref(config);
     return true;

@@ -15,8 +15,8 @@ typedef struct Control {
 void control_init(Control *control, Crew *crew);
 void control_clear(Control *control);
 
-/* Reads the configuration file again, from any thread. The log tells of it. False: it is bad, and
- * nothing has changed; *error says why, one line an error. */
-bool control_reload(Control *control, GError **error);
+/* Reads the configuration file again, from any thread. The log tells of it. The
+ * results are those of AdminOps.reload. */
+bool control_reload(Control *control, char **ret_remarks, GError **error);
 
 extern const AdminOps control_ops; /* their `data` is a Control */

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "base/check.h"
@@ -38,6 +39,7 @@ struct Crew {
     guint n_settled;
     Progress *progress; /* NULL before crew_run() */
     Watchdog *watchdog; /* NULL where nobody waits for it */
+    _Atomic bool reload_failed;
     bool paused;
     bool draining;
 };
@@ -217,6 +219,11 @@ static void take_config(void *data, int value)
     config_unref(before);
 }
 
+void crew_note_reload(Crew *crew, bool succeeded)
+{
+    atomic_store(&crew->reload_failed, !succeeded);
+}
+
 void crew_set_config(Crew *crew, Config *config)
 {
     config_ref(config);
@@ -264,13 +271,16 @@ void crew_collect(Crew *crew, StatsRequest *request)
 }
 
 /* On the main thread. */
-static void look(void *data, Config **ret_config, DaemonState *ret_state)
+static void look(void *data, Situation *ret)
 {
     Crew *crew = data;
-    *ret_config = config_ref(crew->config);
-    *ret_state = crew->draining ? DAEMON_STATE_DRAINING
+    *ret = (Situation){
+        .config = config_ref(crew->config),
+        .state = crew->draining ? DAEMON_STATE_DRAINING
                  : crew->paused ? DAEMON_STATE_PAUSED
-                                : DAEMON_STATE_RUNNING;
+                                : DAEMON_STATE_RUNNING,
+        .reload_failed = atomic_load(&crew->reload_failed),
+    };
 }
 
 static Config *current_config(void *data)

@@ -51,6 +51,9 @@ Config *crew_config(Crew *crew);
  * afterwards sees it. */
 void crew_set_config(Crew *crew, Config *config);
 
+/* Whether the file could be taken over when it was read last. */
+void crew_note_reload(Crew *crew, bool succeeded);
+
 /* Calls are held and nothing is sent while the crew is paused; draining ends that. */
 void crew_set_paused(Crew *crew, bool paused);
 

@@ -54,8 +54,9 @@ static void on_hangup(evutil_socket_t number, short what, void *argument)
     (void)number;
     (void)what;
     Daemon *daemon = argument;
+    g_autofree char *remarks = NULL; /* the log has them */
     if (!crew_is_draining(daemon->crew))
-        control_reload(&daemon->control, NULL);
+        control_reload(&daemon->control, &remarks, NULL);
 }
 
 static void add_signal(Daemon *daemon, struct event *event, int number,

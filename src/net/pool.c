@@ -272,8 +272,7 @@ static uint32_t n_connecting_through(const Pool *pool)
     return n;
 }
 
-/* A server is up, or may be in a moment. */
-static bool has_hope(const Pool *pool)
+bool pool_has_hope(const Pool *pool)
 {
     LIST_EACH (&pool->servers, link) {
         const Server *server = LIST_OWNER(link, Server, pool_link);
@@ -395,7 +394,7 @@ void pool_dispatch(Pool *pool, nsec_t now)
     }
     if (pool->n_draining > 0)
         drain_servers(pool, now);
-    if (!pool->paused && !has_hope(pool))
+    if (!pool->paused && !pool_has_hope(pool))
         fail_waiting(pool, now);
 }
 

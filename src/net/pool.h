@@ -76,6 +76,9 @@ void pool_set_paused(Pool *pool, bool paused);
 /* Another worker has reached a server: tries again those that are out here and not there. */
 void pool_server_up_elsewhere(Pool *pool);
 
+/* A server is up, or may be in a moment. */
+bool pool_has_hope(const Pool *pool);
+
 /* Sends the batches that are due, as far as slots are free. */
 void pool_dispatch(Pool *pool, nsec_t now);
 

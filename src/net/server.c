@@ -253,7 +253,8 @@ static void take_out(Server *server, const char *why)
     bool is_news = endpoint_tell(server->endpoint, ENDPOINT_NEWS_OUT);
     log_limited(&server->out_limit, loop_now(server->pool->loop),
                 is_news ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG,
-                "server %s is out: %s; it is tried again with backoff", server->name, why);
+                "server %s is out: %s; it is tried again with backoff%s", server->name, why,
+                pool_has_hope(server->pool) ? "" : "; none is left, calls get an error");
     close_slots(&server->idle[SLOT_KIND_BATCH], "the server is out");
     close_slots(&server->idle[SLOT_KIND_THROUGH], "the server is out");
     LIST_EACH_SAFE (&server->other, link) { /* they would bring it up before it is probed */

@@ -194,6 +194,35 @@ def test_pause_holds_calls_and_resume_lets_them_go(bench, directory):
         assert receive(raw).value(0) == b"token-%d" % number
 
 
+def test_reload_says_what_needs_a_restart(bench, batchd):
+    good = batchd.config.read_text()
+    with admin(batchd) as client:
+        assert client.reload() == ""
+        batchd.config.write_text(good.replace("[daemon]\n", "[daemon]\nsocket_mode = 0600\n")
+                                 .replace("workers = ", "workers = 1"))
+        assert client.reload().startswith("[daemon] workers has changed")
+        assert "\n" not in client.reload()
+
+
+def test_nothing_is_changed_while_it_drains(bench, directory):
+    upstream = Holding(bench)
+    daemon = daemon_with_fb303(bench, upstream, at=at_socket(directory))
+    raw = bench.connect(daemon)
+    send(raw, wire.wait(b"held", 0, 1))
+    upstream.wait_for_calls(1)
+    with admin(daemon) as client:
+        client.drain()
+        for call in (client.reload, client.pause, client.resume):
+            assert "draining" in refusal(call)
+        assert "draining" in refusal(client.setOption, "window", "7ms")
+        client.reinitialize()
+        assert client.getOption("window") == OPTIONS["window"]
+    upstream.let_go.set()
+    assert receive(raw).value(0) == b"held"
+    assert daemon.wait() == 0
+    assert "reloaded" not in daemon.log.text()
+
+
 def test_reload_says_what_is_wrong(batchd):
     good = batchd.config.read_text()
     batchd.config.write_text(good + "\n[batch]\nwindw = 1ms\nmax_calls = none\n")

@@ -48,6 +48,20 @@ def test_prometheus_accepts_it(bench, upstream):
     assert names >= {name for name in HOSTILE if name.isprintable() and name}
 
 
+def test_the_latest_reload(bench, upstream):
+    daemon = bench.daemon(upstream, admin=ADMIN)
+    http = Http(daemon)
+    good = daemon.config.read_text()
+    assert http.metrics()["config_last_reload_successful"] == 1
+    daemon.config.write_text("nonsense")
+    assert not daemon.reload_file()
+    assert http.metrics()["config_last_reload_successful"] == 0
+    assert http.stats()["config"]["reload_failed"]
+    daemon.config.write_text(good)
+    assert daemon.reload_file()
+    assert http.metrics()["config_last_reload_successful"] == 1
+
+
 def test_promtool_would_complain(bench, upstream):
     """What the test before relies on."""
     text = Http(bench.daemon(upstream, admin=ADMIN)).text("/metrics")

@@ -44,7 +44,8 @@ def test_security_score(unit, figure):
 def test_systemd_understands_it(unit, tmp_path):
     """And has nothing to say of it. The daemon of this build stands in for the installed one."""
     for path in UNITS.glob("thrift-batchd*"):
-        text = re.sub(r"^ExecStart=\S+", f"ExecStart={program('BATCHD')}", path.read_text(), flags=re.M)
+        text = re.sub(r"^(Exec(Start|Reload))=\S+/thrift-batchd", rf"\1={program('BATCHD')}", path.read_text(),
+                      flags=re.M)
         (tmp_path / path.name).write_text(text)
     done = analyze("verify", "--man=no", tmp_path / unit)
     assert (done.returncode, done.stdout) == (0, "")

@@ -33,10 +33,11 @@ static bool succeed_unless(const char *failure, GError **error)
     return failure == NULL;
 }
 
-static bool reload(void *data, GError **error)
+static bool reload(void *data, char **ret_remarks, GError **error)
 {
     FakeDaemon *daemon = data;
     daemon->n_reloads++;
+    *ret_remarks = g_strdup("");
     return succeed_unless(daemon->failure, error);
 }
 

@@ -126,7 +126,8 @@ Test(stats_json, events_with_the_latest_last)
 Test(stats_json, the_configuration_by_sections)
 {
     assert_at("$.config",
-              "{\"path\":\"/etc/thrift-batchd/thrift-batchd.ini\",\"sections\":{"
+              "{\"path\":\"/etc/thrift-batchd/thrift-batchd.ini\",\"reload_failed\":false,"
+              "\"sections\":{"
               "\"batch\":{\"window\":{\"value\":\"500us\",\"given\":true,\"live\":false},"
               "\"max_calls\":{\"value\":\"64\",\"given\":false,\"live\":true}},"
               "\"method.getUser\":{\"batch\":{\"value\":\"off\",\"given\":true,\"live\":false}}}}");

@@ -48,7 +48,8 @@ Test(view, a_line_is_about_the_time_between_two_documents)
                 " \"call_seconds\": {\"count\": 5101, \"buckets\":"
                 "   [[0.001, 50], [0.002, 48], [0.004, 2], [0.5, 5001]]},"
                 " \"servers\": [{\"up\": true}, {\"up\": false}]}",
-                "running  1,550 calls/s  16.0 calls a batch  p50 1.0 ms  p99 4.0 ms  240 clients  "
+                "running  1,550 calls/s  50 failed/s  16.0 calls a batch  p50 1.0 ms  p99 4.0 ms  "
+                "240 clients  "
                 "7 pending  1 of 2 servers up\n");
 }
 
@@ -57,7 +58,8 @@ Test(view, of_a_daemon_that_has_restarted_nothing_is_negative)
     expect_line(before,
                 "{\"time\": 101.0, \"state\": \"running\", \"calls\": {\"ok\": 3},"
                 " \"call_seconds\": {\"count\": 3, \"buckets\": [[0.001, 3]]}}",
-                "running  0 calls/s  0.0 calls a batch  p50 0 us  p99 0 us  0 clients  0 pending  "
+                "running  0 calls/s  0 failed/s  0.0 calls a batch  p50 0 us  p99 0 us  0 clients  "
+                "0 pending  "
                 "0 of 0 servers up\n");
 }
 
