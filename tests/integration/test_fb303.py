@@ -237,6 +237,16 @@ def test_nobody_may_over_tcp(bench, upstream):
     all_refused(daemon, connect_admin(daemon), "only over its unix socket")
 
 
+def test_refusals_do_not_flood_the_log(bench, upstream):
+    """Whoever can connect can send as many of these as it likes."""
+    daemon = daemon_with_fb303(bench, upstream)
+    raw = connect_admin(daemon)
+    send(raw, *(wire.call("shutdown", number, kind=wire.ONEWAY) for number in range(500)),
+         wire.call("getName", 500))
+    assert receive(raw).seqid == 500
+    assert 0 < len(daemon.log.matching("shutdown refused")) < 100
+
+
 @needs_root
 def test_another_user_may_not(bench, upstream, directory):
     directory.chmod(0o755)
