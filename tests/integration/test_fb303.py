@@ -336,6 +336,21 @@ def test_who_leaves_while_statistics_are_collected(batchd):
         assert client.getStatus() == fb_status.ALIVE
 
 
+@needs_root
+def test_nobody_is_locked_out_by_those_who_only_read(bench, upstream, directory):
+    directory.chmod(0o755)
+    daemon = daemon_with_fb303(bench, upstream, at=at_socket(directory),
+                               daemon={"socket_mode": "0666"})
+    with as_user(NOBODY):
+        raws = [connect_admin(daemon) for _ in range(MAX_CONNECTIONS)]
+    daemon.log.wait_for(r"fb303: a connection turned away")
+    with admin(daemon) as client:
+        client.setOption("window", "3ms")
+        assert client.getOption("window") == "3ms"
+    send(raws[0], wire.call("getName", 1))
+    assert receive(raws[0]).value(0) == b"thrift-batchd"
+
+
 def test_connections_are_limited(batchd):
     raws = [connect_admin(batchd) for _ in range(MAX_CONNECTIONS)]
     for raw in raws:
