@@ -74,7 +74,12 @@ bool control_reload(Control *control, GError **error)
 
 static bool reload_op(void *data, GError **error)
 {
-    return control_reload(data, error);
+    Control *control = data;
+    if (!crew_is_draining(control->crew))
+        return control_reload(control, error);
+    g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                        "the daemon is draining: it does not reload any more");
+    return false;
 }
 
 /* Options */

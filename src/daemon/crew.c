@@ -39,7 +39,7 @@ struct Crew {
     Progress *progress; /* NULL before crew_run() */
     Watchdog *watchdog; /* NULL where nobody waits for it */
     bool paused;
-    bool draining;
+    _Atomic bool draining; /* written by the main thread */
 };
 
 static Worker *worker_at(const Crew *crew, guint i)

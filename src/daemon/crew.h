@@ -37,8 +37,6 @@ void crew_run(Crew *crew);
 /* Stops accepting, finishes the calls that were accepted, at most for drain_timeout, then stops. */
 void crew_drain(Crew *crew);
 
-bool crew_is_draining(const Crew *crew);
-
 /* Stops at once. */
 void crew_stop(Crew *crew);
 
@@ -55,6 +53,7 @@ void crew_set_config(Crew *crew, Config *config);
 void crew_set_paused(Crew *crew, bool paused);
 
 void crew_request_drain(Crew *crew);
+bool crew_is_draining(const Crew *crew);
 void crew_collect(Crew *crew, StatsRequest *request); /* see admin.h */
 
 guint crew_size(const Crew *crew);

@@ -193,7 +193,7 @@ def test_a_pause_that_somebody_ends(bench, directory):
     assert "resumed meanwhile" in pause.log.text()
 
 
-def test_a_daemon_that_drains_is_not_paused(bench, directory):
+def test_a_daemon_that_drains_is_neither_paused_nor_reloaded(bench, directory):
     upstream = Holding(bench)
     daemon = daemon_with_fb303(bench, upstream, at=at_socket(directory))
     slow = bench.connect(daemon)
@@ -202,9 +202,11 @@ def test_a_daemon_that_drains_is_not_paused(bench, directory):
     output("drain", at=daemon)
     assert "draining" in complaint("pause", at=daemon)
     assert "draining" in complaint("pause", "--no-wait", at=daemon)
+    assert "draining" in complaint("reload", at=daemon)
     upstream.let_go.set()
     assert receive(slow).value(0) == b"slow"
     assert daemon.wait() == 0
+    assert not daemon.log.matching("reloaded")
 
 
 def test_drain(batchd):
