@@ -53,27 +53,35 @@ static void say_paused(JsonObject *stats)
         printf("paused; nothing is in flight; calls held: %s\n", pending);
 }
 
-/* Until it has ended, by itself or by call_timeout; or somebody has resumed. */
+static bool is_paused(JsonObject *stats, GError **error)
+{
+    const char *state = document_text(stats, "state");
+    if (g_str_equal(state, "paused"))
+        return true;
+    bool draining = g_str_equal(state, "draining");
+    g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
+                        draining ? "it is draining, and cannot be paused"
+                                 : "it was resumed meanwhile");
+    return false;
+}
+
+/* Until what is in flight has ended, by itself or by call_timeout. */
 bool change_pause(Remote *remote, const Options *options, char *const *arguments, GError **error)
 {
     (void)arguments;
     if (!remote_pause(remote, error))
         return false;
     g_autoptr(JsonObject) stats = document_fetch(remote, error);
-    while (stats != NULL && !options->no_wait && n_inflight(stats) > 0) {
+    while (stats != NULL && is_paused(stats, error)) {
+        if (options->no_wait || n_inflight(stats) == 0) {
+            say_paused(stats);
+            return true;
+        }
         g_usleep(WAIT_USEC);
         json_object_unref(stats);
         stats = document_fetch(remote, error);
-        if (stats != NULL && !g_str_equal(document_text(stats, "state"), "paused")) {
-            g_set_error_literal(error, G_FILE_ERROR, G_FILE_ERROR_FAILED,
-                                "it was resumed meanwhile");
-            return false;
-        }
     }
-    if (stats == NULL)
-        return false;
-    say_paused(stats);
-    return true;
+    return false;
 }
 
 bool change_resume(Remote *remote, const Options *options, char *const *arguments, GError **error)

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 
 #include "command.h"
@@ -13,6 +14,16 @@ static int complain(const GError *error, int status)
     return status;
 }
 
+static bool output_is_written(GError **error)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return true;
+    int code = errno;
+    g_set_error(error, G_FILE_ERROR, (gint)g_file_error_from_errno(code),
+                "cannot write the output: %s", g_strerror(code));
+    return false;
+}
+
 static int run(const Options *options)
 {
     g_autoptr(GError) error = NULL;
@@ -20,7 +31,8 @@ static int run(const Options *options)
     if (command == NULL)
         return complain(error, EXIT_USAGE);
     Remote *remote = remote_open(options->address, options->timeout, &error);
-    bool ok = remote != NULL && command->run(remote, options, options->arguments + 1, &error);
+    bool ok = remote != NULL && command->run(remote, options, options->arguments + 1, &error) &&
+              output_is_written(&error);
     remote_close(remote);
     return ok ? 0 : complain(error, EXIT_NO);
 }

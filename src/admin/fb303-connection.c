@@ -344,18 +344,25 @@ void fb303_connections_clear(Fb303Connections *set)
     fb303_service_free(set->service);
 }
 
+static bool has_room(const Fb303Connections *set, bool may_change)
+{
+    return set->n_open < FB303_MAX_CONNECTIONS - (may_change ? 0 : FB303_RESERVED);
+}
+
 void fb303_connections_accept(Fb303Connections *set, int fd)
 {
-    if (set->n_open >= FB303_MAX_CONNECTIONS) {
+    char *refusal = peer_refusal(fd);
+    if (!has_room(set, refusal == NULL)) {
         log_limited(&set->log_limit, loop_now(set->loop), LOG_LEVEL_WARNING,
-                    "fb303: a connection turned away: %d are open", FB303_MAX_CONNECTIONS);
+                    "fb303: a connection turned away: %u are open", set->n_open);
+        g_free(refusal);
         close(fd);
         return;
     }
     Fb303Connection *connection = g_new0(Fb303Connection, 1);
     connection->set = set;
     connection->fd = fd;
-    connection->refusal = peer_refusal(fd);
+    connection->refusal = refusal;
     connection->active = loop_now(set->loop);
     struct event_base *base = set->loop->base;
     check(event_assign(&connection->readable, base, fd, EV_READ | EV_PERSIST, on_readable,

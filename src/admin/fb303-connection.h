@@ -18,6 +18,7 @@
 enum {
     FB303_MAX_MESSAGE = 64 << 10, /* bytes, without frame header */
     FB303_MAX_CONNECTIONS = 64,
+    FB303_RESERVED = 8, /* of these, for those who may change the daemon */
 };
 #define FB303_IDLE_TIMEOUT (60 * NSEC_PER_SEC)
 

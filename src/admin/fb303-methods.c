@@ -16,6 +16,7 @@ struct Fb303Methods {
     const Stats *stats;
     const char *refusal;
     bool changes; /* the call does, and the daemon is on its way to that */
+    LogLimit refused;
 };
 
 typedef struct Fb303MethodsClass {
@@ -50,10 +51,12 @@ static gboolean may_change(const Fb303Methods *methods, const char *method, GErr
 }
 
 /* Of a oneway method. */
-static bool may_change_unanswered(const Fb303Methods *methods, const char *method)
+static bool may_change_unanswered(Fb303Methods *methods, const char *method)
 {
+    nsec_t now = (nsec_t)g_get_monotonic_time() * NSEC_PER_USEC;
     if (methods->refusal != NULL)
-        log_warning("fb303: %s refused: %s", method, methods->refusal);
+        log_limited(&methods->refused, now, LOG_LEVEL_WARNING, "fb303: %s refused: %s", method,
+                    methods->refusal);
     return methods->refusal == NULL;
 }
 
@@ -236,7 +239,7 @@ static gboolean reload(Fb303AdminServiceIf *iface, char **ret_remarks, GError **
 
 static gboolean reinitialize(Fb303FacebookServiceIf *iface, GError **error)
 {
-    const Fb303Methods *methods = methods_of(iface);
+    Fb303Methods *methods = methods_of(iface);
     g_autofree char *remarks = NULL; /* the daemon has logged them, and the error */
     g_autoptr(GError) why = NULL;
     (void)error;
@@ -256,7 +259,7 @@ static gboolean drain(Fb303AdminServiceIf *iface, GError **error)
 
 static gboolean shut_down(Fb303FacebookServiceIf *iface, GError **error)
 {
-    const Fb303Methods *methods = methods_of(iface);
+    Fb303Methods *methods = methods_of(iface);
     (void)error;
     if (may_change_unanswered(methods, "shutdown"))
         methods->ops->drain(methods->ops_data);

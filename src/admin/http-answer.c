@@ -75,6 +75,8 @@ static char *why_not_ready(const Stats *stats)
         g_string_append_printf(text, "%s %s is %s", i == 0 ? ":" : ",", server->name,
                                server->state);
     }
+    if (stats->servers->len == 0)
+        g_string_append(text, ": no name has been looked up yet");
     g_string_append_c(text, '\n');
     return g_string_free(text, FALSE);
 }

@@ -67,6 +67,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *data)
     HttpPlaces *places = data;
     struct bufferevent *fresh = bufferevent_socket_new(base, -1, 0);
     check(fresh != NULL);
+    bufferevent_setwatermark(fresh, EV_READ, 0, places->max_input);
     g_ptr_array_add(places->fresh, fresh);
     loop_defer(places->loop, &places->take_fresh);
     places->n++;
@@ -107,11 +108,12 @@ static void on_tick(void *data)
     loop_timer_set(&places->tick, loop_now(places->loop) + NSEC_PER_SEC);
 }
 
-void http_places_init(HttpPlaces *places, Loop *loop,
+void http_places_init(HttpPlaces *places, Loop *loop, size_t max_input,
                       void (*on_close)(void *data, struct evhttp_connection *connection),
                       void *data)
 {
-    *places = (HttpPlaces){.loop = loop, .on_close = on_close, .data = data};
+    *places =
+        (HttpPlaces){.loop = loop, .max_input = max_input, .on_close = on_close, .data = data};
     list_init(&places->connections);
     places->fresh = g_ptr_array_new();
     places->listeners = g_ptr_array_new();

@@ -1,5 +1,5 @@
 /* The places for connections of the http interface: evhttp itself takes any number of them for any
- * time, and lets a byte now and then keep one open.
+ * time, lets a byte now and then keep one open, and reads on and on while an answer is not taken.
  *
  * There are HTTP_PLACES. A connection that has not brought a whole request, and taken the answer,
  * within HTTP_PATIENCE of its opening or its latest answer is closed. Once all places are taken
@@ -18,6 +18,7 @@ enum { HTTP_PLACES = 64 };
 
 typedef struct HttpPlaces {
     Loop *loop;
+    size_t max_input; /* bytes of a connection that are read ahead */
     List connections; /* HttpConnection.link; who was opened or answered first comes first */
     unsigned n;       /* of connections, with the fresh ones */
     GPtrArray *fresh; /* of bufferevents: accepted in this turn */
@@ -28,8 +29,9 @@ typedef struct HttpPlaces {
     void *data;
 } HttpPlaces;
 
-/* Must not move afterwards. on_close(data, connection) is called before a connection is freed. */
-void http_places_init(HttpPlaces *places, Loop *loop,
+/* Must not move afterwards. `max_input` has room for a whole request. on_close(data, connection) is
+ * called before a connection is freed. */
+void http_places_init(HttpPlaces *places, Loop *loop, size_t max_input,
                       void (*on_close)(void *data, struct evhttp_connection *connection),
                       void *data);
 void http_places_clear(HttpPlaces *places); /* all connections are closed */

@@ -162,7 +162,7 @@ AdminHttp *admin_http_new(Loop *loop, Mailbox *mailbox, const AdminParams *param
     http->ops_data = params->ops_data;
     list_init(&http->waiting);
     http->listeners = g_ptr_array_new_with_free_func(free_listener);
-    http_places_init(&http->places, loop, on_close, http);
+    http_places_init(&http->places, loop, MAX_HEADERS + MAX_BODY, on_close, http);
     http->evhttp = new_evhttp(http);
     if (!add_listeners(http, params, error)) {
         admin_http_free(http);

@@ -27,6 +27,7 @@ RUN = Path("/run/thrift-batchd")
 UNITS = Path("/lib/systemd/system")
 WANTS = Path("/etc/systemd/system/multi-user.target.wants/thrift-batchd.service")
 POLICY = Path("/usr/sbin/policy-rc.d")
+SYSTEMD_RUNS = Path("/run/systemd/system")
 
 
 def run(*command):
@@ -69,9 +70,32 @@ def installed():
             run("userdel", "thrift-batchd")
 
 
-def files_of(package):
+@pytest.fixture
+def asked_systemd(tmp_path, monkeypatch):
+    """A function: what maintainer scripts have asked systemd to do, in their order. None is asked:
+    this stands in for one that runs, with every unit active."""
+    notes = tmp_path / "notes"
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$*" >>{notes}\n')
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    policy, own = POLICY.read_text(), not SYSTEMD_RUNS.exists()
+    POLICY.write_text("#!/bin/sh\nexit 0\n")
+    SYSTEMD_RUNS.mkdir(parents=True, exist_ok=True)
+    yield lambda: re.findall(r"^(?:--quiet |--system )*((?:try-re|re)?start|stop) (.*)$",
+                             notes.read_text(), re.M)
+    POLICY.write_text(policy)
+    if own:
+        SYSTEMD_RUNS.rmdir()
+
+
+def deb_of(package):
     (deb,) = (deb for deb in DEBS if deb.name.startswith(package + "_"))
-    return set(re.findall(r" \.(/\S+)$", run("dpkg", "-c", deb), re.M))
+    return deb
+
+
+def files_of(package):
+    return set(re.findall(r" \.(/\S+)$", run("dpkg", "-c", deb_of(package)), re.M))
 
 
 def test_the_packages():
@@ -132,13 +156,23 @@ def test_the_adapter_can_be_linked(tmp_path):
     run(tmp_path / "server")
 
 
-def test_removed_and_purged():
+def test_upgraded(asked_systemd):
+    """The daemon and its instances are restarted; the sockets stay open meanwhile."""
+    run("dpkg", "-i", deb_of("thrift-batchd"))
+    assert asked_systemd() == [("restart", "thrift-batchd.service"),
+                               ("try-restart", "thrift-batchd@*.service")]
+
+
+def test_removed_and_purged(asked_systemd):
     """What the administrator has changed stays until the purge. The user stays, as usual: files of
     its own may be left."""
     CONFIG.write_text(CONFIG.read_text() + "# changed\n")
     run("dpkg", "--remove", *PACKAGES)
     assert not Path("/usr/sbin/thrift-batchd").exists() and not (UNITS / "thrift-batchd.service").exists()
     assert CONFIG.read_text().endswith("# changed\n")
+    stopped = " ".join(units for verb, units in asked_systemd() if verb == "stop").split()
+    assert stopped == ["thrift-batchd.socket", "thrift-batchd@*.socket", "thrift-batchd@*.service",
+                       "thrift-batchd.service"]
     run("dpkg", "--purge", *PACKAGES)
     left = [path for path in (CONFIG.parent, RUN, WANTS) if path.exists() or path.is_symlink()]
     assert not left

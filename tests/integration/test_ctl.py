@@ -193,12 +193,38 @@ def test_a_pause_that_somebody_ends(bench, directory):
     assert "resumed meanwhile" in pause.log.text()
 
 
+def test_a_daemon_that_drains_is_neither_paused_nor_reloaded(bench, directory):
+    upstream = Holding(bench)
+    daemon = daemon_with_fb303(bench, upstream, at=at_socket(directory))
+    slow = bench.connect(daemon)
+    send(slow, wire.wait(b"slow", 0, 1))
+    upstream.wait_for_calls(1)
+    output("drain", at=daemon)
+    assert "draining" in complaint("pause", at=daemon)
+    assert "draining" in complaint("pause", "--no-wait", at=daemon)
+    assert "draining" in complaint("reload", at=daemon)
+    upstream.let_go.set()
+    assert receive(slow).value(0) == b"slow"
+    assert daemon.wait() == 0
+    assert not daemon.log.matching("reloaded")
+
+
 def test_drain(batchd):
     assert output("drain", at=batchd).startswith("draining")
     assert batchd.wait() == 0
 
 
 # --- complaints -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("what", ("status", "methods", "get", "stats --json"))
+def test_output_that_cannot_be_written(batchd, what):
+    """A script that keeps the output learns that it is not whole."""
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(command(*what.split(), at=batchd), timeout=PATIENCE, text=True,
+                              check=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.startswith("thrift-batchctl: cannot write the output: No space left")
+
 
 def test_nobody_listens(directory):
     for address in (at_socket(directory), "127.0.0.1:1"):

@@ -291,6 +291,16 @@ def test_nobody_may_over_tcp(bench, upstream):
     all_refused(daemon, connect_admin(daemon), "only over its unix socket")
 
 
+def test_refusals_do_not_flood_the_log(bench, upstream):
+    """Whoever can connect can send as many of these as it likes."""
+    daemon = daemon_with_fb303(bench, upstream)
+    raw = connect_admin(daemon)
+    send(raw, *(wire.call("shutdown", number, kind=wire.ONEWAY) for number in range(500)),
+         wire.call("getName", 500))
+    assert receive(raw).seqid == 500
+    assert 0 < len(daemon.log.matching("shutdown refused")) < 100
+
+
 @needs_root
 def test_another_user_may_not(bench, upstream, directory):
     directory.chmod(0o755)
@@ -378,6 +388,21 @@ def test_who_leaves_while_statistics_are_collected(batchd):
             raw.close()
     with admin(batchd) as client:
         assert client.getStatus() == fb_status.ALIVE
+
+
+@needs_root
+def test_nobody_is_locked_out_by_those_who_only_read(bench, upstream, directory):
+    directory.chmod(0o755)
+    daemon = daemon_with_fb303(bench, upstream, at=at_socket(directory),
+                               daemon={"socket_mode": "0666"})
+    with as_user(NOBODY):
+        raws = [connect_admin(daemon) for _ in range(MAX_CONNECTIONS)]
+    daemon.log.wait_for(r"fb303: a connection turned away")
+    with admin(daemon) as client:
+        client.setOption("window", "3ms")
+        assert client.getOption("window") == "3ms"
+    send(raws[0], wire.call("getName", 1))
+    assert receive(raws[0]).value(0) == b"thrift-batchd"
 
 
 def test_connections_are_limited(batchd):

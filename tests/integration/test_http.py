@@ -1,6 +1,7 @@
 """The http interface of the real daemon: what is where, and what it bears from its clients."""
 
 import os
+import select
 import signal
 import socket
 import stat
@@ -145,6 +146,19 @@ def test_slow_clients_are_closed(bench, upstream):
 
     eventually(all_closed, timeout=40, pause=0.2)
     assert time.monotonic() - begin > 5, "who is only a little slow is served"
+    assert http.text("/healthz") == "alive\n"
+
+
+def test_who_takes_no_answer_is_not_read(bench, upstream):
+    """Its requests stay in the kernel's buffers."""
+    _, http = with_http(bench, upstream)
+    sock = connect(http.address)
+    bench.on_end(sock.close)
+    sock.setblocking(False)
+    requests, sent = b"GET /metrics HTTP/1.1\r\n\r\n" * 10000, 0
+    while select.select([], [sock], [], 1)[1]:
+        sent += sock.send(requests)
+        assert sent < 64 << 20
     assert http.text("/healthz") == "alive\n"
 
 

@@ -44,7 +44,7 @@ def test_security_score(unit, figure):
 def test_systemd_understands_it(unit, tmp_path):
     """And has nothing to say of it. The daemon of this build stands in for the installed one."""
     for path in UNITS.glob("thrift-batchd*"):
-        text = re.sub(r"^(Exec(Start|Reload))=\S+/thrift-batchd", rf"\1={program('BATCHD')}", path.read_text(),
+        text = re.sub(r"^(Exec\w+)=\S+/thrift-batchd ", rf"\1={program('BATCHD')} ", path.read_text(),
                       flags=re.M)
         (tmp_path / path.name).write_text(text)
     done = analyze("verify", "--man=no", tmp_path / unit)
@@ -64,6 +64,31 @@ def test_there_is_time_to_drain():
     """With drain_timeout as it is shipped; the daemon asks for more by itself."""
     drain_timeout = re.search(r"^;drain_timeout = (\d+)s$", CONF.read_text(), re.M)[1]
     assert int(setting("thrift-batchd.service", "TimeoutStopSec")) > int(drain_timeout)
+
+
+def systemctl_reload(daemon):
+    """What systemd does for it: its commands, until one fails."""
+    for line in re.findall(r"^ExecReload=(.*)$", (UNITS / SERVICES[0]).read_text(), re.M):
+        words = line.replace("$MAINPID", str(daemon.popen.pid)).split()
+        if words[0].endswith("/thrift-batchd"):
+            words = [program("BATCHD"), *words[1:-1], daemon.config]
+        done = subprocess.run(words, text=True, check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        if done.returncode != 0:
+            break
+    return done
+
+
+def test_a_reload_of_a_bad_file_fails(bench, upstream):
+    daemon = bench.daemon(upstream)
+    good = daemon.config.read_text()
+    daemon.config.write_text(good + "[nonsense]\n")
+    done = systemctl_reload(daemon)
+    assert done.returncode == 2 and "nonsense" in done.stdout
+    daemon.config.write_text(good)
+    assert systemctl_reload(daemon).returncode == 0
+    daemon.log.wait_for("reloaded")
+    assert "nonsense" not in daemon.log.text()
 
 
 # --- confined -------------------------------------------------------------------------------------

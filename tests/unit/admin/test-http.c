@@ -246,7 +246,7 @@ Test(http, says_why_it_is_not_ready)
     assert_answer("GET /readyz", "503 ", PLAIN,
                   "no server is up: 127.0.0.1:9091 is probing, users/10.0.0.7:9091 is out\n");
     change = lose_all_servers;
-    assert_answer("GET /readyz", "503 ", PLAIN, "no server is up\n");
+    assert_answer("GET /readyz", "503 ", PLAIN, "no server is up: no name has been looked up yet\n");
     assert_answer("GET /healthz", "200 ", PLAIN, "alive\n");
 }
 
