@@ -15,20 +15,19 @@ enum {
 
 struct AdminHttp {
     Loop *loop;
-    Mailbox *mailbox;
     const AdminOps *ops;
     void *ops_data;
     struct evhttp *evhttp;
     GPtrArray *listeners; /* of Listener: the sockets, on which evhttp accepts */
     HttpPlaces places;
-    List waiting; /* HttpWaiter.link */
+    StatsRequest stats;
+    List waiting; /* HttpWaiter.link: for statistics that are being collected */
+    List late;    /* HttpWaiter.link: came since, and wait for the next */
 };
 
 /* A request that waits for statistics. Its connection may go away meanwhile. */
 typedef struct HttpWaiter {
-    StatsRequest stats;
-    ListLink link; /* AdminHttp.waiting */
-    AdminHttp *http;
+    ListLink link; /* AdminHttp.waiting, late */
     const HttpResource *resource;
     struct evhttp_request *request;       /* evhttp's; NULL once its connection is gone */
     struct evhttp_connection *connection; /* of it */
@@ -36,40 +35,62 @@ typedef struct HttpWaiter {
 
 /* Requests */
 
-static void on_stats(StatsRequest *request, Stats *stats)
+/* One collection at a time for all who wait: however many ask, the workers are not asked more
+ * often. */
+static void collect(AdminHttp *http)
 {
-    HttpWaiter *waiter = LIST_OWNER(request, HttpWaiter, stats);
+    if (!list_empty(&http->waiting) || list_empty(&http->late))
+        return;
+    list_take_all(&http->late, &http->waiting);
+    http->ops->collect(http->ops_data, &http->stats);
+}
+
+static void answer_waiter(AdminHttp *http, HttpWaiter *waiter, const Stats *stats)
+{
     if (waiter->request != NULL) {
-        http_places_answered(&waiter->http->places, waiter->connection);
+        http_places_answered(&http->places, waiter->connection);
         waiter->resource->answer(waiter->request, stats);
     }
     list_remove(&waiter->link);
     g_free(waiter);
-    stats_free(stats);
 }
 
-static void collect(AdminHttp *http, const HttpResource *resource, struct evhttp_request *request)
+static void on_stats(StatsRequest *request, Stats *stats)
+{
+    AdminHttp *http = LIST_OWNER(request, AdminHttp, stats);
+    ListLink *link;
+    while ((link = list_first(&http->waiting)) != NULL)
+        answer_waiter(http, LIST_OWNER(link, HttpWaiter, link), stats);
+    stats_free(stats);
+    collect(http);
+}
+
+static void wait_for_stats(AdminHttp *http, const HttpResource *resource,
+                           struct evhttp_request *request)
 {
     HttpWaiter *waiter = g_new0(HttpWaiter, 1);
-    waiter->stats.mailbox = http->mailbox;
-    waiter->stats.done = on_stats;
-    waiter->http = http;
     waiter->resource = resource;
     waiter->request = request;
     waiter->connection = evhttp_request_get_connection(request);
-    list_append(&http->waiting, &waiter->link);
-    http->ops->collect(http->ops_data, &waiter->stats);
+    list_append(&http->late, &waiter->link);
+    collect(http);
+}
+
+static void forget_connection(const List *waiters, const struct evhttp_connection *connection)
+{
+    LIST_EACH (waiters, link) {
+        HttpWaiter *waiter = LIST_OWNER(link, HttpWaiter, link);
+        if (waiter->connection == connection)
+            waiter->request = NULL;
+    }
 }
 
 /* evhttp is about to free the connection, and its request with it. */
 static void on_close(void *data, struct evhttp_connection *connection)
 {
     const AdminHttp *http = data;
-    LIST_EACH (&http->waiting, link) {
-        HttpWaiter *waiter = LIST_OWNER(link, HttpWaiter, link);
-        if (waiter->connection == connection)
-            waiter->request = NULL;
-    }
+    forget_connection(&http->waiting, connection);
+    forget_connection(&http->late, connection);
 }
 
 static bool only_shows(const struct evhttp_request *request)
@@ -96,7 +117,7 @@ static void on_request(struct evhttp_request *request, void *data)
     const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
     const HttpResource *resource = path != NULL ? http_resource_find(path) : NULL;
     if (resource != NULL && resource->needs_stats && only_shows(request))
-        collect(data, resource, request);
+        wait_for_stats(data, resource, request);
     else
         answer_now(data, request, resource);
 }
@@ -157,10 +178,11 @@ AdminHttp *admin_http_new(Loop *loop, Mailbox *mailbox, const AdminParams *param
 {
     AdminHttp *http = g_new0(AdminHttp, 1);
     http->loop = loop;
-    http->mailbox = mailbox;
+    http->stats = (StatsRequest){.mailbox = mailbox, .done = on_stats};
     http->ops = params->ops;
     http->ops_data = params->ops_data;
     list_init(&http->waiting);
+    list_init(&http->late);
     http->listeners = g_ptr_array_new_with_free_func(free_listener);
     http_places_init(&http->places, loop, MAX_HEADERS + MAX_BODY, on_close, http);
     http->evhttp = new_evhttp(http);
@@ -171,6 +193,15 @@ AdminHttp *admin_http_new(Loop *loop, Mailbox *mailbox, const AdminParams *param
     return http;
 }
 
+static void free_waiters(List *waiters)
+{
+    ListLink *link;
+    while ((link = list_first(waiters)) != NULL) {
+        list_remove(link);
+        g_free(LIST_OWNER(link, HttpWaiter, link));
+    }
+}
+
 void admin_http_free(AdminHttp *http)
 {
     if (http == NULL)
@@ -178,10 +209,7 @@ void admin_http_free(AdminHttp *http)
     http_places_clear(&http->places); /* before evhttp, whose listeners it knows */
     evhttp_free(http->evhttp);
     g_ptr_array_unref(http->listeners);
-    ListLink *link;
-    while ((link = list_first(&http->waiting)) != NULL) {
-        list_remove(link);
-        g_free(LIST_OWNER(link, HttpWaiter, link));
-    }
+    free_waiters(&http->waiting);
+    free_waiters(&http->late);
     g_free(http);
 }

@@ -20,6 +20,7 @@ typedef struct Letter {
 
 static GMutex mutex;
 static GCond cond;
+static unsigned n_collected;
 static bool is_held;    /* requests are kept for release() */
 static GPtrArray *held; /* of StatsRequest */
 static void (*change)(Stats *stats);
@@ -46,6 +47,7 @@ static void collect(void *data, StatsRequest *request)
 {
     (void)data;
     g_mutex_lock(&mutex);
+    n_collected++;
     if (is_held)
         g_ptr_array_add(held, request);
     else
@@ -246,7 +248,8 @@ Test(http, says_why_it_is_not_ready)
     assert_answer("GET /readyz", "503 ", PLAIN,
                   "no server is up: 127.0.0.1:9091 is probing, users/10.0.0.7:9091 is out\n");
     change = lose_all_servers;
-    assert_answer("GET /readyz", "503 ", PLAIN, "no server is up: no name has been looked up yet\n");
+    assert_answer("GET /readyz", "503 ", PLAIN,
+                  "no server is up: no name has been looked up yet\n");
     assert_answer("GET /healthz", "200 ", PLAIN, "alive\n");
 }
 
@@ -272,6 +275,26 @@ Test(http, refuses_what_is_too_large)
     assert_contains(other, "HTTP/1.1 413 ");
 }
 
+/* One asks for all who came meanwhile. */
+Test(http, statistics_are_collected_once_at_a_time)
+{
+    is_held = true;
+    int fds[9];
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+        fds[i] = open_connection();
+        send_text(fds[i], "GET /readyz HTTP/1.1\r\nConnection: close\r\n\r\n");
+        await_held(1);
+    }
+    assert_answer("GET /healthz", "200 ", PLAIN, "alive\n"); /* the others have been read */
+    cr_assert_eq(n_collected, 1);
+    release();
+    for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+        g_autofree char *text = read_to_the_end(fds[i]);
+        assert_contains(text, "ready\n");
+    }
+    cr_assert_eq(n_collected, 2);
+}
+
 /* Leaving */
 
 Test(http, a_client_may_leave_before_its_statistics_come)
@@ -280,7 +303,7 @@ Test(http, a_client_may_leave_before_its_statistics_come)
     for (guint i = 0; i < 5; i++) {
         int fd = open_connection();
         send_text(fd, "GET /metrics HTTP/1.1\r\n\r\n");
-        await_held(i + 1);
+        await_held(1);
         close(fd);
     }
     assert_answer("GET /healthz", "200 ", PLAIN, "alive\n"); /* the thread has gone on */
