@@ -376,8 +376,6 @@ static nsec_t due_time(const Batcher *batcher, const Batch *batch)
     const Returning *returning = batch->group->returning;
     if (batcher->params.flush != FLUSH_ADAPTIVE)
         return batch->since + batcher->params.window;
-    if (batch->n_calls + returning->n > batcher->params.max_calls)
-        return 0;
     return returning_wait(returning, batcher->gathering, batch->gathers, batch->latest,
                           batch->n_calls);
 }

@@ -15,8 +15,7 @@
  * answer that freed one.
  *
  * Waited for are only callers that have come back so quickly the last time; a lone client waits for
- * nobody, and where the upstream is fast nobody waits at all. Nor does anybody where those who are
- * here and those to come do not fit into one batch: two are made in any case.
+ * nobody, and where the upstream is fast nobody waits at all.
  *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once

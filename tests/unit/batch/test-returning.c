@@ -138,31 +138,6 @@ Test(returning, a_batch_waits_no_longer_than_the_window)
     scenario_end(crowd.scenario);
 }
 
-/* d and e wait for a slot when the crowd is answered: with max_calls 4, only one of them and all of
- * the crowd fit into one batch. */
-Test(returning, who_does_not_fit_into_the_batch_is_not_waited_for)
-{
-    for (unsigned n_others = 1; n_others <= 2; n_others++) {
-        Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
-        Scenario *scenario = crowd.scenario;
-        for (unsigned i = 0; i < CROWD; i++)
-            crowd_calls(&crowd, i);
-        Flight *flight = scenario_take(scenario);
-        client_calls(scenario_client(scenario), "echo", "d");
-        if (n_others == 2)
-            client_calls(scenario_client(scenario), "echo", "e");
-        batcher_set_blocked(scenario->batcher, true);
-        scenario_pass(scenario, crowd.upstream);
-        flight_answers(flight);
-        if (n_others == 1) {
-            assert_takes_nothing(scenario);
-            scenario_pass(scenario, scenario->params.window);
-        }
-        flight_answers(assert_takes(scenario, n_others == 1 ? "d" : "d e"));
-        scenario_end(scenario);
-    }
-}
-
 Test(returning, a_full_batch_waits_for_nobody)
 {
     Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
