@@ -302,7 +302,7 @@ HOSTILE = [
     (leaves_mid_message, LEAVE, 100, GROWTH_OF_LARGE),
     (slow_loris, LEAVE, 4, GROWTH),
     (floods, LEAVE, 10, GROWTH_OF_LARGE),
-    (never_reads, ("close",), 5, GROWTH_OF_LARGE),
+    (never_reads, ("close",), 12, 2 * GROWTH_OF_LARGE),
 ]
 
 
