@@ -340,7 +340,7 @@ void fb303_connections_clear(Fb303Connections *set)
     while ((link = list_first(&set->open)) != NULL)
         close_connection(LIST_OWNER(link, Fb303Connection, link));
     free_closed(set);
-    list_remove(&set->release.link);
+    loop_cancel(&set->release);
     fb303_service_free(set->service);
 }
 

@@ -129,7 +129,7 @@ void http_places_clear(HttpPlaces *places)
     ListLink *link;
     while ((link = list_first(&places->connections)) != NULL)
         evhttp_connection_free(LIST_OWNER(link, HttpConnection, link)->evhttp);
-    list_remove(&places->take_fresh.link);
+    loop_cancel(&places->take_fresh);
     loop_timer_clear(&places->tick);
     g_ptr_array_unref(places->fresh);
     g_ptr_array_unref(places->listeners);

@@ -48,4 +48,5 @@ void linger_begin(Linger *linger)
 void linger_clear(Linger *linger)
 {
     loop_timer_clear(&linger->timer);
+    loop_cancel(&linger->look);
 }
