@@ -15,6 +15,9 @@
 typedef struct Batch Batch;
 typedef struct Method Method;
 
+/* A caller, and what its owner keeps behind it for a reply. */
+enum { CALLER_PREFETCHED = 256 };
+
 typedef struct Caller {
     List calls; /* Call.caller_link: all that are neither answered nor withdrawn, as they came */
     List held;  /* Call.batch_link, as they came */

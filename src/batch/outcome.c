@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "base/check.h"
+#include "base/prefetch.h"
 #include "batch/batcher-internal.h"
 #include "batch/dedupe.h"
 
@@ -186,6 +187,9 @@ static void answer_calls(Batcher *batcher, List *calls, nsec_t now)
 {
     LIST_EACH (calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
+        const ListLink *next = list_next(calls, link);
+        if (next != NULL)
+            prefetch(LIST_OWNER(next, Call, batch_link)->caller, CALLER_PREFETCHED);
         if (call->state == CALL_STATE_SENT)
             answer_call(batcher, call, now);
     }

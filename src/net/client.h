@@ -30,22 +30,24 @@ typedef enum __attribute__((packed)) ClientState {
 } ClientState;
 
 struct Client {
-    ListLink set_link, dirty_link, resume_link;
+    Caller caller;
     ClientSet *set;
     Route *route; /* the set's, but for what is under way on an earlier one */
-    Caller caller;
-    List replies;     /* Call.caller_link: ended, to be written in this order */
-    size_t output;    /* bytes of `replies` that are not written yet */
-    size_t written;   /* bytes of the first of them that are */
-    Partial *partial; /* NULL most of the time */
-    nsec_t active;    /* its latest whole message or reply */
     int fd;
-    uint32_t events; /* that it is watched for */
-    bool blocked;    /* the socket has taken less than it was given: waits for EPOLLOUT */
-    bool unread;     /* there may be more to read, or the connection's end */
-    bool stalled;    /* `partial` may hold whole messages that could not be taken yet */
-    Form form;
+    bool blocked; /* the socket has taken less than it was given: waits for EPOLLOUT */
+    bool unread;  /* there may be more to read, or the connection's end */
+    bool stalled; /* `partial` may hold whole messages that could not be taken yet */
     ClientState state;
+    Form form;
+    uint32_t events;  /* that it is watched for */
+    nsec_t active;    /* its latest whole message or reply */
+    Partial *partial; /* NULL most of the time */
+
+    /* What the usual call does not touch. */
+    size_t output;  /* bytes of `replies` that are not written yet */
+    size_t written; /* bytes of the first of them that are */
+    List replies;   /* Call.caller_link: ended, to be written in this order */
+    ListLink set_link, dirty_link, resume_link;
 };
 
 /* Takes over the connection, and reads from it from now on. */

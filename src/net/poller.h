@@ -12,6 +12,9 @@
 
 #include "net/loop.h"
 
+/* Bytes at the start of an object that are fetched ahead. */
+enum { POLLER_PREFETCHED = 256 };
+
 typedef struct Poller {
     struct event event;
     void (*ready)(void *object, uint32_t events);
