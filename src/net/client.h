@@ -19,6 +19,7 @@
 #include "batch/caller.h"
 #include "net/client-set.h"
 #include "net/loop.h"
+#include "net/poller.h"
 #include "wire/frame.h"
 
 typedef enum __attribute__((packed)) ClientState {
@@ -30,6 +31,7 @@ typedef enum __attribute__((packed)) ClientState {
 } ClientState;
 
 struct Client {
+    /* What the usual call touches: fetched ahead, by the poller and before an answer. */
     Caller caller;
     ClientSet *set;
     Route *route; /* the set's, but for what is under way on an earlier one */
@@ -49,6 +51,10 @@ struct Client {
     List replies;   /* Call.caller_link: ended, to be written in this order */
     ListLink set_link, dirty_link, resume_link;
 };
+
+_Static_assert(offsetof(struct Client, output) <= POLLER_PREFETCHED &&
+                   offsetof(struct Client, output) <= CALLER_PREFETCHED,
+               "what the usual call touches is fetched ahead");
 
 /* Takes over the connection, and reads from it from now on. */
 void client_new(ClientSet *set, int fd);

@@ -138,6 +138,26 @@ Test(returning, a_batch_waits_no_longer_than_the_window)
     scenario_end(crowd.scenario);
 }
 
+/* d and e wait for a slot when the crowd is answered; with max_calls 4 not all of it fits into
+ * their batch, which waits until it is full. */
+Test(returning, callers_are_waited_for_although_not_all_fit_into_the_batch)
+{
+    Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
+    Scenario *scenario = crowd.scenario;
+    for (unsigned i = 0; i < CROWD; i++)
+        crowd_calls(&crowd, i);
+    Flight *flight = scenario_take(scenario);
+    client_calls(scenario_client(scenario), "echo", "d");
+    client_calls(scenario_client(scenario), "echo", "e");
+    batcher_set_blocked(scenario->batcher, true);
+    scenario_pass(scenario, crowd.upstream);
+    flight_answers(flight);
+    assert_takes_nothing(scenario);
+    scenario_pass(scenario, scenario->params.window);
+    flight_answers(assert_takes(scenario, "d e"));
+    scenario_end(scenario);
+}
+
 Test(returning, a_full_batch_waits_for_nobody)
 {
     Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
