@@ -1,7 +1,7 @@
 /* A call: one CALL or ONEWAY message of a client, on its way to the upstream and back.
  *
  * Its request lies in `bytes` as the upstream is to get it, with room around it for what a batch
- * adds, so that a batch is written with one iovec a call and nothing is copied again:
+ * adds, so that it is one piece of what is written (one iovec), whatever its batch:
  *
  *   bytes:  | CALL_ROOM           | name and body                 | CALL_SUFFIX_ROOM   |
  *            item header, message   binary:  length name seqid     timeoutMs, lane,

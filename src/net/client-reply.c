@@ -1,11 +1,11 @@
-/* Replies: in the order of their calls, written from where the answers lie. A reply that is all its
- * client is owed is written when it comes, the others at the end of the turn, one write a client.
- */
+/* Replies: in the order of their calls. One that is all its client is owed is written when it
+ * comes, from where the answer lies, the others at the end of the turn, one write a client. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "net/client-internal.h"
+#include "net/pieces.h"
 
 enum { WRITE_IOVECS = 64 };
 
@@ -142,9 +142,8 @@ bool client_write_replies(Client *client)
     client->blocked = false;
     while (client->output > 0) {
         struct iovec iovecs[WRITE_IOVECS];
-        struct msghdr message = {.msg_iov = iovecs};
-        message.msg_iovlen = gather_replies(client, iovecs);
-        ssize_t len = sendmsg(client->fd, &message, MSG_NOSIGNAL);
+        size_t n = gather_replies(client, iovecs);
+        ssize_t len = pieces_send(client->set->loop, client->fd, iovecs, n);
         if (len < 0) {
             if (errno == EAGAIN || errno == EINTR) {
                 client->blocked = true;

@@ -1,6 +1,6 @@
 /* A client: one accepted connection, the calls read from it and the replies written to it.
  *
- *     read ---> FrameReader ---> Call ---> batcher ... call_ended ---> replies ---> writev
+ *     read ---> FrameReader ---> Call ---> batcher ... call_ended ---> replies ---> send
  *      ^                                                                  |
  *      +---- paused while the client, or everybody, owes too much <-------+
  *

@@ -37,6 +37,7 @@ Loop *loop_new(GError **error)
     Loop *loop = g_new0(Loop, 1);
     loop->base = base;
     loop->read_buffer = g_malloc(LOOP_READ_SIZE);
+    loop->write_buffer = g_malloc(LOOP_WRITE_SIZE);
     list_init(&loop->tasks);
     if (base != NULL && init_timers(loop))
         return loop;
@@ -55,6 +56,7 @@ void loop_free(Loop *loop)
             close(loop->timer_fd);
     }
     g_free(loop->read_buffer);
+    g_free(loop->write_buffer);
     g_free(loop);
 }
 

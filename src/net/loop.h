@@ -1,5 +1,5 @@
-/* One worker's event loop: libevent with a clock, precise timers, tasks at the end of a turn and a
- * read buffer that all of its connections share. A turn is one wait for events, their callbacks,
+/* One worker's event loop: libevent with a clock, precise timers, tasks at the end of a turn and
+ * buffers that all of its connections share. A turn is one wait for events, their callbacks,
  * and then the deferred tasks.
  *
  * The timers are the loop's own, behind one timerfd that is set to the earliest of them. libevent's
@@ -18,13 +18,14 @@
 #include "base/list.h"
 #include "base/nsec.h"
 
-enum { LOOP_READ_SIZE = 64 * 1024 };
+enum { LOOP_READ_SIZE = 64 * 1024, LOOP_WRITE_SIZE = 32 * 1024 };
 
 typedef struct Loop {
     struct event_base *base;
-    uint8_t *read_buffer; /* LOOP_READ_SIZE; its bytes are valid until the next read */
-    List tasks;           /* LoopTask.link */
-    List timers;          /* LoopTimer.link: those that are set, by `at` */
+    uint8_t *read_buffer;  /* LOOP_READ_SIZE; its bytes are valid until the next read */
+    uint8_t *write_buffer; /* LOOP_WRITE_SIZE; overwritten by pieces_send() */
+    List tasks;            /* LoopTask.link */
+    List timers;           /* LoopTimer.link: those that are set, by `at` */
     struct event timer_event;
     nsec_t timer_at; /* what the timerfd is set to; NSEC_NEVER: nothing */
     nsec_t now;      /* of this turn; 0: not read yet */

@@ -1,12 +1,12 @@
-/* Sending: batches, questions, and calls that are passed through. A batch is written from where its
- * calls lie; what the socket does not take is copied and waits in `unsent`. */
+/* Sending: batches, questions, and calls that are passed through. A batch is sent in pieces, its
+ * calls; what the socket does not take is copied and waits in `unsent`. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "base/check.h"
 #include "batch/join.h"
+#include "net/pieces.h"
 #include "net/pool.h"
 #include "net/server.h"
 #include "net/slot-internal.h"
@@ -27,15 +27,11 @@ static void keep_unsent(Slot *slot, const struct iovec *iovecs, size_t n, size_t
 static bool write_batch(Slot *slot, const struct iovec *iovecs, size_t n)
 {
     for (size_t at = 0; at < n;) {
-        size_t count = MIN(n - at, (size_t)IOV_MAX), total = 0;
-        for (size_t i = 0; i < count; i++)
-            total += iovecs[at + i].iov_len;
-        struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)(iovecs + at),
-                                 .msg_iovlen = count};
-        ssize_t len = sendmsg(slot->fd, &message, MSG_NOSIGNAL);
+        size_t count = MIN(n - at, (size_t)IOV_MAX);
+        ssize_t len = pieces_send(slot->server->pool->loop, slot->fd, iovecs + at, count);
         if (len < 0 && errno != EAGAIN && errno != EINTR && at == 0)
             return false;
-        if (len < 0 || (size_t)len < total) {
+        if (len < 0 || (size_t)len < pieces_len(iovecs + at, count)) {
             keep_unsent(slot, iovecs + at, n - at, len > 0 ? (size_t)len : 0);
             return true;
         }

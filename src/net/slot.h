@@ -5,8 +5,8 @@
  *        \           |          /
  *         +--------> CLOSED <--+        (freed at the end of the turn)
  *
- * A batch is written with one writev from where its calls lie; only what the socket does not take
- * is copied. Its answer is read into the loop's shared buffer and, when it came whole, split and
+ * A batch is sent at once, large calls from where they lie (pieces.h); what the socket does not
+ * take is kept. Its answer is read into the loop's shared buffer and, when it came whole, split and
  * delivered from there. */
 #pragma once
 
