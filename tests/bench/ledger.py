@@ -77,12 +77,12 @@ class Ledger:
 
 
 def print_head():
-    print(f"{'row':<13}{'what':<64}{'goal':>9}{'value':>11}{'min - max':>20}", flush=True)
+    print(f"{'row':<13}{'what':<82}{'goal':>9}{'value':>11}{'min - max':>20}", flush=True)
 
 
 def print_line(line):
     span = f"{number(min(line.values))} - {number(max(line.values))}" if line.values else ""
-    print(f"{line.row:<13}{line.what:<64}{line.goal:>9}{number(line.value) + line.unit:>11}"
+    print(f"{line.row:<13}{line.what:<82}{line.goal:>9}{number(line.value) + line.unit:>11}"
           f"{span:>20}  {line.verdict}{' ' if line.verdict and line.note else ''}{line.note}",
           flush=True)
 

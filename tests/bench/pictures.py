@@ -11,7 +11,9 @@ from matplotlib import pyplot  # pylint: disable=wrong-import-position
 from ledger import p50, p99, throughput  # pylint: disable=wrong-import-position
 
 STYLES = {
-    "daemon": ("tab:blue", "thrift-batchd"), "adaptive": ("tab:blue", "adaptive"),
+    "daemon": ("tab:blue", "thrift-batchd"),
+    "adaptive 500us": ("tab:blue", "adaptive, window 500 us"),
+    "adaptive 2ms": ("tab:purple", "adaptive, window 2 ms"),
     "direct": ("black", "direct"), "haproxy": ("tab:orange", "HAProxy, TCP"),
     "nginx": ("tab:green", "nginx, stream"), "floor": ("tab:gray", "floor (no upstream)"),
     "window 100us": ("tab:orange", "window 100 us"), "window 500us": ("tab:green", "window 500 us"),
