@@ -7,7 +7,7 @@ root=$(readlink -f "$here/../../..")
 mkdir -p "$1/gen"
 cd "$1"
 
-sources=("$0" "$here/client.c" "$here/../interop.thrift" "$root/idl/demo.thrift")
+sources=("$0" "$here"/*.[ch] "$here/../interop.thrift" "$root/idl/demo.thrift")
 if [[ -x client && -z $(find "${sources[@]}" -newer client) ]]; then exit 0; fi
 
 # As the compiler writes it, without what idl/generate-c.sh mends: as anybody's client has it.
@@ -16,5 +16,5 @@ sed -e '/^include/d' -e 's/ extends demo.Directory//' "$here/../interop.thrift" 
 thrift -nowarn --gen c_glib -out gen "$root/idl/demo.thrift"
 thrift -nowarn --gen c_glib -out gen gen/interop.thrift
 read -ra flags < <(pkg-config --cflags --libs thrift_c_glib gobject-2.0)
-"${CC:-cc}" -std=gnu11 -O1 -w -Werror=implicit-function-declaration -isystem gen -o client.new "$here/client.c" gen/*.c "${flags[@]}" -lm
+"${CC:-cc}" -std=gnu11 -O1 -w -Werror=implicit-function-declaration -isystem gen -o client.new "$here"/*.c gen/*.c "${flags[@]}" -lm
 mv client.new client
