@@ -3,11 +3,14 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* `size` bytes from `at`, which need not be valid. */
 static inline void prefetch(const void *at, size_t size)
 {
     enum { CACHE_LINE_SIZE = 64 };
-    for (size_t offset = 0; offset < size; offset += CACHE_LINE_SIZE)
-        __builtin_prefetch((const char *)at + offset, 1);
+    uintptr_t end = (uintptr_t)at + size;
+    for (uintptr_t line = (uintptr_t)at & -(uintptr_t)CACHE_LINE_SIZE; line < end;
+         line += CACHE_LINE_SIZE)
+        __builtin_prefetch((const void *)line, 1);
 }

@@ -15,7 +15,8 @@
 typedef struct Batch Batch;
 typedef struct Method Method;
 
-/* A caller, and what its owner keeps behind it for a reply. */
+/* Bytes from a caller on that are fetched ahead of its answer: what its owner needs for a reply
+ * follows it. */
 enum { CALLER_PREFETCHED = 256 };
 
 typedef struct Caller {

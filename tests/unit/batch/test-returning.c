@@ -139,7 +139,7 @@ Test(returning, a_batch_waits_no_longer_than_the_window)
 }
 
 /* d and e wait for a slot when the crowd is answered; with max_calls 4 not all of it fits into
- * their batch, which waits until it is full. */
+ * their batch, which waits for it all the same, at most for `window`. */
 Test(returning, callers_are_waited_for_although_not_all_fit_into_the_batch)
 {
     Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
