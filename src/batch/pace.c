@@ -7,11 +7,12 @@ enum {
     LEAST_BATCHES = 4,    /* of a candidate's epoch */
     SETTLING_BATCHES = 6, /* before an epoch at another pace: the one before still shows */
     TURNS = 2,            /* an epoch lasts as long as so many calls one after another */
-    USUAL_LEAST = 75,     /* what the load has not changed by, in percent */
+    USUAL_LEAST = 75,     /* of what a call took before: the load has not changed; in percent */
     USUAL_MOST = 133,
     UNUSUAL_EPOCHS = 3,
     MAX_BACKOFF = 512, /* epochs */
     BACKOFF_FACTOR = 4,
+    SECOND_LOOK = 32,    /* epochs */
     CLEARLY_WORSE = 115, /* percent of what calls take at the chosen pace */
     KEPT = 85,           /* percent of what they took before the trial */
     SMOOTHING = 8,       /* the latest time counts for an eighth */
@@ -32,6 +33,8 @@ static void try_soon(Pace *pace, PaceKind kind)
 {
     pace->pauses[kind] = 1;
     pace->backoffs[kind] = 1;
+    pace->rejected_at[kind] = 0;
+    pace->n_unusual[kind] = 0;
 }
 
 static void try_all_soon(Pace *pace)
@@ -42,11 +45,14 @@ static void try_all_soon(Pace *pace)
 
 /* A candidate that brought nothing costs little. One that is clearly worse is felt by each call
  * that meets it: as long as the load stays what it is, those are to be fewer than one in a hundred.
- */
-static void try_later(Pace *pace, PaceKind kind, bool much_later)
+ * Before that it is looked at once more: the machine may have been slow just then. */
+static void try_later(Pace *pace, PaceKind kind, bool clearly_worse)
 {
-    pace->pauses[kind] = much_later ? MAX_BACKOFF : pace->backoffs[kind];
-    pace->backoffs[kind] = MIN(BACKOFF_FACTOR * pace->backoffs[kind], MAX_BACKOFF);
+    unsigned pause = pace->backoffs[kind];
+    if (clearly_worse)
+        pause = MAX(pause, SECOND_LOOK);
+    pace->pauses[kind] = pause;
+    pace->backoffs[kind] = clearly_worse ? MAX_BACKOFF : MIN(BACKOFF_FACTOR * pause, MAX_BACKOFF);
 }
 
 void pace_init(Pace *pace, uint32_t slots)
@@ -96,6 +102,7 @@ static void choose(Pace *pace)
 static void reject(Pace *pace, bool clearly)
 {
     pace->step = 0;
+    pace->rejected_at[pace->kind] = mean_time(&pace->of_chosen);
     try_later(pace, pace->kind, clearly);
 }
 
@@ -161,19 +168,13 @@ static bool step_trial(Pace *pace, const PaceLoad *load)
 /* What was found holds for the load that it was found at. One epoch may be a coincidence. */
 static void notice_other_load(Pace *pace, const PaceLoad *load)
 {
-    if (pace->usual_time == 0)
-        pace->usual_time = mean_time(load);
-    double percent = 100 * mean_time(load) / pace->usual_time;
-    if (percent > USUAL_LEAST && percent < USUAL_MOST) {
-        pace->usual_time += (mean_time(load) - pace->usual_time) / SMOOTHING;
-        pace->n_unusual = 0;
-        return;
+    for (PaceKind kind = 0; kind < PACE_KINDS; kind++) {
+        double then = pace->rejected_at[kind], percent = 100 * mean_time(load);
+        bool usual = percent > USUAL_LEAST * then && percent < USUAL_MOST * then;
+        pace->n_unusual[kind] = then == 0 || usual ? 0 : pace->n_unusual[kind] + 1;
+        if (pace->n_unusual[kind] == UNUSUAL_EPOCHS)
+            try_soon(pace, kind);
     }
-    if (++pace->n_unusual < UNUSUAL_EPOCHS)
-        return;
-    pace->n_unusual = 0;
-    pace->usual_time = mean_time(load);
-    try_all_soon(pace);
 }
 
 static bool end_epoch(Pace *pace, const PaceLoad *load)

@@ -55,15 +55,15 @@ typedef struct Pace {
     unsigned step;               /* of a trial: chosen and candidate in turn; 0: no trial */
     unsigned pauses[PACE_KINDS]; /* epochs until such a candidate is tried */
     unsigned backoffs[PACE_KINDS];
-    bool settling;        /* this epoch is not measured: the pace before still shows */
-    PaceLoad begin;       /* of this epoch */
-    unsigned n_batches;   /* answered in it */
-    uint32_t in_flight;   /* batches, added up over those */
-    bool shared;          /* in this epoch calls met: in a batch, or in flight */
-    uint64_t epoch_calls; /* of the latest epoch of `chosen` */
-    uint32_t in_use;      /* slots on average, in that epoch */
-    double usual_time;    /* of a call at this load, smoothed */
-    unsigned n_unusual;   /* epochs in a row that were otherwise */
+    bool settling;                  /* this epoch is not measured: the pace before still shows */
+    PaceLoad begin;                 /* of this epoch */
+    unsigned n_batches;             /* answered in it */
+    uint32_t in_flight;             /* batches, added up over those */
+    bool shared;                    /* in this epoch calls met: in a batch, or in flight */
+    uint64_t epoch_calls;           /* of the latest epoch of `chosen` */
+    uint32_t in_use;                /* slots on average, in that epoch */
+    double rejected_at[PACE_KINDS]; /* what a call took at `chosen` then; 0: not rejected */
+    unsigned n_unusual[PACE_KINDS]; /* epochs in a row in which it took otherwise */
     PaceLoad of_chosen, of_candidate;
     double before;   /* what a call took at `chosen` before the trial */
     nsec_t upstream; /* smoothed: from sending a batch to its answer */

@@ -13,7 +13,7 @@ void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, nsec_
     returning->upstream += upstream / SMOOTHING;
     nsec_t patience = nsec_min(returning->upstream, window);
     returning->patience = patience >= LEAST_PATIENCE ? patience : 0;
-    returning->until = now + returning->patience;
+    returning->until = now + returning->upstream;
     returning->n = 0;
     returning->round++;
 }

@@ -14,8 +14,9 @@
  * `patience`, counted from when it could go: from its first call or, if no slot was free, from the
  * answer that freed one.
  *
- * Waited for are only callers that have come back so quickly the last time; a lone client waits for
- * nobody, and where the upstream is fast nobody waits at all.
+ * Waited for are only callers that came back the last time before the upstream could have answered
+ * again, and no longer than that; a lone client waits for nobody, and where the upstream is fast
+ * nobody waits at all.
  *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once
@@ -34,9 +35,9 @@ typedef enum Gathering {
 typedef struct Returning {
     nsec_t upstream; /* smoothed: from sending to an answer */
     nsec_t patience; /* 0: nobody is waited for */
-    nsec_t until;
-    uint32_t round; /* of answers */
-    uint32_t n;     /* callers of the latest answer that are still to come */
+    nsec_t until;    /* the callers of the latest answer are no longer waited for */
+    uint32_t round;  /* of answers */
+    uint32_t n;      /* callers of the latest answer that are still to come */
 } Returning;
 
 /* An answer came that took `upstream`; whom it goes to is told by returning_answered(). */
@@ -65,7 +66,7 @@ static inline void returning_forget(Caller *caller)
 /* The caller calls while it is owed nothing. */
 static inline void returning_called(const Returning *returning, Caller *caller, nsec_t now)
 {
-    caller->returns = nsec_until(caller->answered, now) <= returning->patience;
+    caller->returns = nsec_until(caller->answered, now) <= returning->upstream;
     returning_forget(caller);
 }
 

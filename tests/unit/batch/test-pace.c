@@ -370,7 +370,7 @@ Test(pace, an_epoch_lasts_longer_than_its_calls)
 Test(pace, what_is_clearly_worse_is_not_tried_again_soon)
 {
     Story story = story_of(serial, 30, FIND);
-    speed(&story, 400 * NSEC_PER_MSEC);
+    speed(&story, 3 * NSEC_PER_SEC); /* it is looked at once more */
     unsigned n_turns = 0, n_others = 0;
     nsec_t end = story.scenario->now + 2 * NSEC_PER_SEC;
     while (story.scenario->now < end) {
@@ -381,6 +381,43 @@ Test(pace, what_is_clearly_worse_is_not_tried_again_soon)
     expect_eq(story.pace.chosen, SLOTS);
     expect(100 * n_others < n_turns, "%u of %u turns at another pace", n_others, n_turns);
     end_story(&story);
+}
+
+/* Answers until one slot is chosen, at most so many. A call takes one time at one slot and another
+ * at every other pace, and those grow by so many parts in a thousand with each answer. */
+static unsigned answers_until_one_slot(Pace *pace, PaceLoad *load, nsec_t one_slot, nsec_t others,
+                                       unsigned growth, unsigned most)
+{
+    double time = (double)others;
+    unsigned n = 0;
+    for (; n < most && pace->chosen != SLOTS; n++) {
+        nsec_t took = pace->now == SLOTS ? one_slot : (nsec_t)time;
+        time *= 1 + growth / 1000.0;
+        load->n_ended++;
+        load->waited += took;
+        load->at += took;
+        pace_answered(pace, true, 1, took, *load);
+    }
+    return n;
+}
+
+Test(pace, what_was_clearly_worse_is_looked_at_once_more)
+{
+    Pace pace;
+    PaceLoad load = {.n_pending = 1};
+    pace_init(&pace, SLOTS);
+    expect_eq(answers_until_one_slot(&pace, &load, 300, 200, 0, 100), 100);
+    expect(answers_until_one_slot(&pace, &load, 100, 200, 0, 1000) < 1000);
+}
+
+/* Little by little: no epoch is unlike the one before. */
+Test(pace, a_load_that_has_become_another_is_noticed)
+{
+    Pace pace;
+    PaceLoad load = {.n_pending = 1};
+    pace_init(&pace, SLOTS);
+    expect_eq(answers_until_one_slot(&pace, &load, 15000, 10000, 0, 3000), 3000);
+    expect(answers_until_one_slot(&pace, &load, 8000, 10000, 1, 1000) < 1000);
 }
 
 /* Callers whom one slot has brought together stay so for a while without it. */

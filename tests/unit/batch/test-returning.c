@@ -128,12 +128,36 @@ Test(returning, a_batch_waits_no_longer_than_the_window)
     Crowd crowd = crowd_of(100 * NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
     batcher_set_gathering(crowd.scenario->batcher, GATHERING_ONE_SLOT);
     scenario_pass(crowd.scenario, 20 * NSEC_PER_USEC);
-    nsec_t answered = crowd.scenario->now - 20 * NSEC_PER_USEC;
     crowd_calls(&crowd, 0);
     assert_takes_nothing(crowd.scenario);
     cr_assert_eq(batcher_next_window(crowd.scenario->batcher, crowd.scenario->now),
-                 answered + crowd.scenario->params.window);
+                 crowd.scenario->now + crowd.scenario->params.window);
     scenario_pass(crowd.scenario, crowd.scenario->params.window);
+    flight_answers(assert_takes(crowd.scenario, "a3"));
+    scenario_end(crowd.scenario);
+}
+
+/* They take longer than the window to come back, but less than the upstream takes. */
+Test(returning, callers_that_come_back_late_and_together_are_waited_for)
+{
+    Crowd crowd = crowd_of(2 * NSEC_PER_MSEC, NSEC_PER_MSEC);
+    batcher_set_gathering(crowd.scenario->batcher, GATHERING_ONE_SLOT);
+    scenario_pass(crowd.scenario, crowd.think);
+    crowd_calls(&crowd, 0);
+    assert_takes_nothing(crowd.scenario);
+    scenario_pass(crowd.scenario, 100 * NSEC_PER_USEC);
+    crowd_calls(&crowd, 1);
+    crowd_calls(&crowd, 2);
+    flight_answers(assert_takes(crowd.scenario, "a3 b3 c3"));
+    scenario_end(crowd.scenario);
+}
+
+Test(returning, after_the_time_that_the_upstream_takes_nobody_is_waited_for)
+{
+    Crowd crowd = crowd_of(2 * NSEC_PER_MSEC, NSEC_PER_MSEC);
+    batcher_set_gathering(crowd.scenario->batcher, GATHERING_ONE_SLOT);
+    scenario_pass(crowd.scenario, crowd.upstream);
+    crowd_calls(&crowd, 0);
     flight_answers(assert_takes(crowd.scenario, "a3"));
     scenario_end(crowd.scenario);
 }
