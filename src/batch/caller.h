@@ -30,7 +30,7 @@ typedef struct Caller {
     nsec_t answered;             /* when it last got all that it was owed */
     struct Returning *returning; /* where it is waited for, if its round is still that one */
     uint32_t returning_round;
-    bool returns;        /* it came back quickly the last time */
+    bool returns;        /* its latest absence was short: returning.h */
     Method *last_method; /* of the latest call: saves looking it up again */
     uint32_t n_calls;    /* in `calls` */
     uint32_t n_held;

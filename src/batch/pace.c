@@ -9,10 +9,10 @@ enum {
     TURNS = 2,            /* an epoch lasts as long as so many calls one after another */
     USUAL_LEAST = 75,     /* of what a call took before: the load has not changed; in percent */
     USUAL_MOST = 133,
-    UNUSUAL_EPOCHS = 3,
-    MAX_BACKOFF = 512, /* epochs */
+    UNUSUAL_EPOCHS = 3, /* in a row, after which it has */
+    MAX_BACKOFF = 512,  /* epochs */
     BACKOFF_FACTOR = 4,
-    SECOND_LOOK = 32,    /* epochs */
+    SECOND_LOOK = 32,    /* epochs before what was clearly worse is tried again */
     CLEARLY_WORSE = 115, /* percent of what calls take at the chosen pace */
     KEPT = 85,           /* percent of what they took before the trial */
     SMOOTHING = 8,       /* the latest time counts for an eighth */
@@ -27,8 +27,7 @@ typedef struct Round {
 
 static const Round rounds[] = {{8, 60, 130}, {16, 80, 97}, {32, 93, 93}};
 
-/* Tried again with this pause at the next opportunity; what was clearly worse, after a long time.
- */
+/* At the next opportunity. */
 static void try_soon(Pace *pace, PaceKind kind)
 {
     pace->pauses[kind] = 1;
@@ -45,7 +44,8 @@ static void try_all_soon(Pace *pace)
 
 /* A candidate that brought nothing costs little. One that is clearly worse is felt by each call
  * that meets it: as long as the load stays what it is, those are to be fewer than one in a hundred.
- * Before that it is looked at once more: the machine may have been slow just then. */
+ * But it is looked at once more before, unless it has been tried that often already: the machine
+ * may have been slow just then. */
 static void try_later(Pace *pace, PaceKind kind, bool clearly_worse)
 {
     unsigned pause = pace->backoffs[kind];

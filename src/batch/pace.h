@@ -14,8 +14,8 @@
  * it takes a crowd apart that travels together), one slot less than are in use, one more. One is
  * kept when calls take clearly less time with it. At a given number of busy clients that means more
  * throughput, at a given rate less latency. A great difference is seen soon, a small one after
- * more batches. Trials that bring nothing become rare, those of what is clearly worse at once,
- * until the load changes.
+ * more batches. Trials that bring nothing become rare, those of what is clearly worse after a
+ * second look, until the load changes.
  *
  * Only a batch that may still grow, and what stands behind it, is kept from an idle slot: a full
  * one gains nothing by waiting. A batch in flight for twice as long as they usually are does not

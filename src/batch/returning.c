@@ -13,7 +13,10 @@ void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, nsec_
     returning->upstream += upstream / SMOOTHING;
     nsec_t patience = nsec_min(returning->upstream, window);
     returning->patience = patience >= LEAST_PATIENCE ? patience : 0;
-    returning->until = now + returning->upstream;
+    returning->absence = 0;
+    if (returning->patience > 0)
+        returning->absence = nsec_max(patience, returning->upstream - returning->upstream / 4);
+    returning->until = now + returning->absence;
     returning->n = 0;
     returning->round++;
 }

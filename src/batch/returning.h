@@ -14,9 +14,10 @@
  * `patience`, counted from when it could go: from its first call or, if no slot was free, from the
  * answer that freed one.
  *
- * Waited for are only callers that came back the last time before the upstream could have answered
- * again, and no longer than that; a lone client waits for nobody, and where the upstream is fast
- * nobody waits at all.
+ * Waited for are only callers whose absence was short the last time, and no longer than for such an
+ * absence: `patience` or, if that is more, three quarters of the time that the upstream takes. One
+ * that is away for all of it may be waiting for another's answer, and would wait for its own. A
+ * lone client waits for nobody, and where the upstream is fast nobody waits at all.
  *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once
@@ -35,6 +36,7 @@ typedef enum Gathering {
 typedef struct Returning {
     nsec_t upstream; /* smoothed: from sending to an answer */
     nsec_t patience; /* 0: nobody is waited for */
+    nsec_t absence;  /* at most, of callers that are waited for */
     nsec_t until;    /* the callers of the latest answer are no longer waited for */
     uint32_t round;  /* of answers */
     uint32_t n;      /* callers of the latest answer that are still to come */
@@ -66,7 +68,7 @@ static inline void returning_forget(Caller *caller)
 /* The caller calls while it is owed nothing. */
 static inline void returning_called(const Returning *returning, Caller *caller, nsec_t now)
 {
-    caller->returns = nsec_until(caller->answered, now) <= returning->upstream;
+    caller->returns = nsec_until(caller->answered, now) <= returning->absence;
     returning_forget(caller);
 }
 

@@ -105,21 +105,32 @@ Test(returning, who_was_late_is_not_waited_for)
 {
     Crowd crowd = crowd_of(800 * NSEC_PER_USEC, 50 * NSEC_PER_USEC);
     Scenario *scenario = crowd.scenario;
-    scenario_pass(scenario, crowd.think);
     crowd_calls(&crowd, 0);
     crowd_calls(&crowd, 1);
-    scenario_pass(scenario, scenario->params.window);
-    Flight *flight = assert_takes(scenario, "a3 b3");
-    crowd_calls(&crowd, 2);
-    Flight *late = assert_takes(scenario, "c3");
     scenario_pass(scenario, crowd.upstream);
-    flight_answers(late);
-    flight_answers(flight);
-    crowd.round++;
-    crowd_calls(&crowd, 1);
-    assert_takes_nothing(scenario); /* a is to come */
+    crowd_calls(&crowd, 2);
+    crowd_is_answered(&crowd);
     crowd_calls(&crowd, 0);
-    flight_answers(assert_takes(scenario, "b4 a4"));
+    assert_takes_nothing(scenario); /* b is to come */
+    crowd_calls(&crowd, 1);
+    flight_answers(assert_takes(scenario, "a4 b4"));
+    scenario_end(scenario);
+}
+
+/* Each is away for as long as the other's call takes, and waits for its own answer only. */
+Test(returning, callers_that_take_turns_do_not_wait_for_each_other)
+{
+    Scenario *scenario = scenario_new(scenario_params());
+    batcher_set_gathering(scenario->batcher, GATHERING_ONE_SLOT);
+    FakeClient *clients[] = {scenario_client(scenario), scenario_client(scenario)};
+    for (unsigned i = 0; i < 20; i++) {
+        char *token = g_strdup_printf("t%u", i);
+        client_calls(clients[i % 2], "echo", token);
+        Flight *flight = assert_takes(scenario, token);
+        scenario_pass(scenario, (i % 3 == 0 ? 1700 : 2000) * NSEC_PER_USEC);
+        flight_answers(flight);
+        g_free(token);
+    }
     scenario_end(scenario);
 }
 
@@ -272,7 +283,6 @@ Test(returning, an_answer_does_not_put_off_a_batch_that_could_go)
     assert_takes_nothing(scenario); /* b is to come */
     nsec_t due = batcher_next_window(scenario->batcher, scenario->now);
     scenario_pass(scenario, due - scenario->now);
-    crowd.clients[2]->caller.returns = true;
     flight_answers(other); /* c is to come now; a4 has waited for a while */
     scenario_pass(scenario, 65 * NSEC_PER_USEC);
     flight_answers(assert_takes(scenario, "a4"));
