@@ -42,22 +42,19 @@ def answer(request):
 
 
 def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # no thread but this one takes it
     handler = Handler()
     listener = TSocket.TServerSocket("127.0.0.1", 0)
     listener.listen()
     print("listening on 127.0.0.1:%d" % listener.handle.getsockname()[1], flush=True)
 
-    def end(*_):
-        print("came: " + " ".join(f"{name}={count}" for name, count in handler.came.items()),
-              flush=True)
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, end)
     listener.listen = lambda: None
     server = TServer.TThreadedServer(Worker.Processor(handler), listener,
                                      TTransport.TFramedTransportFactory(),
                                      PROTOCOLS[sys.argv[2]](), daemon=True)
-    server.serve()
+    threading.Thread(target=server.serve, daemon=True).start()
+    signal.sigwait({signal.SIGTERM})
+    print("came: " + " ".join(f"{name}={count}" for name, count in handler.came.items()), flush=True)
 
 
 main()
