@@ -125,10 +125,12 @@ class Scripted:
 
     def _stop_listening(self):
         with self._changed:
-            for sock in (self._listener, *self._connections):
+            listener, self._listener = self._listener, None
+            for sock in filter(None, (listener, *self._connections)):
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        if listener is not None:
+            listener.close()
 
     def _accept(self, listener):
         while True:
@@ -138,6 +140,9 @@ class Scripted:
                 return
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._changed:
+                if listener is not self._listener:  # it stopped listening meanwhile
+                    sock.close()
+                    return
                 self._connections.append(sock)
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
