@@ -44,8 +44,8 @@ static void try_all_soon(Pace *pace)
 
 /* A candidate that brought nothing costs little. One that is clearly worse is felt by each call
  * that meets it: as long as the load stays what it is, those are to be fewer than one in a hundred.
- * But it is looked at once more before, unless it has been tried that often already: the machine
- * may have been slow just then. */
+ * But it is looked at once more before, as the machine may have been slow just then: after
+ * SECOND_LOOK epochs, or after its pause where that has become longer. */
 static void try_later(Pace *pace, PaceKind kind, bool clearly_worse)
 {
     unsigned pause = pace->backoffs[kind];

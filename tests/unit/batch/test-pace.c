@@ -383,6 +383,15 @@ Test(pace, what_is_clearly_worse_is_not_tried_again_soon)
     end_story(&story);
 }
 
+/* The answer to a call of the one client, which took so long. */
+static void lone_answer(Pace *pace, PaceLoad *load, nsec_t took)
+{
+    load->n_ended++;
+    load->waited += took;
+    load->at += took;
+    pace_answered(pace, true, 1, took, *load);
+}
+
 /* Answers until one slot is chosen, at most so many. A call takes one time at one slot and another
  * at every other pace, and those grow by so many parts in a thousand with each answer. */
 static unsigned answers_until_one_slot(Pace *pace, PaceLoad *load, nsec_t one_slot, nsec_t others,
@@ -393,10 +402,7 @@ static unsigned answers_until_one_slot(Pace *pace, PaceLoad *load, nsec_t one_sl
     for (; n < most && pace->chosen != SLOTS; n++) {
         nsec_t took = pace->now == SLOTS ? one_slot : (nsec_t)time;
         time *= 1 + growth / 1000.0;
-        load->n_ended++;
-        load->waited += took;
-        load->at += took;
-        pace_answered(pace, true, 1, took, *load);
+        lone_answer(pace, load, took);
     }
     return n;
 }
@@ -430,11 +436,7 @@ Test(pace, what_a_candidate_leaves_behind_does_not_speak_against_it)
     bool tried = false;
     for (unsigned i = 0; i < 200 && pace.chosen == 1; i++) {
         tried = tried || pace.now == SLOTS;
-        nsec_t time = (tried ? 165 : 212) * NSEC_PER_USEC;
-        load.n_ended++;
-        load.waited += time;
-        load.at += time;
-        pace_answered(&pace, true, 1, time, load);
+        lone_answer(&pace, &load, (tried ? 165 : 212) * NSEC_PER_USEC);
     }
     expect_eq(pace.chosen, SLOTS);
 }

@@ -134,12 +134,19 @@ Test(returning, callers_that_take_turns_do_not_wait_for_each_other)
     scenario_end(scenario);
 }
 
+/* At one slot; a has come back, `away` after the answer. */
+static Crowd crowd_at_one_slot(nsec_t upstream, nsec_t think, nsec_t away)
+{
+    Crowd crowd = crowd_of(upstream, think);
+    batcher_set_gathering(crowd.scenario->batcher, GATHERING_ONE_SLOT);
+    scenario_pass(crowd.scenario, away);
+    crowd_calls(&crowd, 0);
+    return crowd;
+}
+
 Test(returning, a_batch_waits_no_longer_than_the_window)
 {
-    Crowd crowd = crowd_of(100 * NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
-    batcher_set_gathering(crowd.scenario->batcher, GATHERING_ONE_SLOT);
-    scenario_pass(crowd.scenario, 20 * NSEC_PER_USEC);
-    crowd_calls(&crowd, 0);
+    Crowd crowd = crowd_at_one_slot(100 * NSEC_PER_MSEC, 50 * NSEC_PER_USEC, 20 * NSEC_PER_USEC);
     assert_takes_nothing(crowd.scenario);
     cr_assert_eq(batcher_next_window(crowd.scenario->batcher, crowd.scenario->now),
                  crowd.scenario->now + crowd.scenario->params.window);
@@ -148,13 +155,11 @@ Test(returning, a_batch_waits_no_longer_than_the_window)
     scenario_end(crowd.scenario);
 }
 
-/* They take longer than the window to come back, but less than the upstream takes. */
+/* They take longer than the window to come back, but less than three quarters of the upstream's
+ * time. */
 Test(returning, callers_that_come_back_late_and_together_are_waited_for)
 {
-    Crowd crowd = crowd_of(2 * NSEC_PER_MSEC, NSEC_PER_MSEC);
-    batcher_set_gathering(crowd.scenario->batcher, GATHERING_ONE_SLOT);
-    scenario_pass(crowd.scenario, crowd.think);
-    crowd_calls(&crowd, 0);
+    Crowd crowd = crowd_at_one_slot(2 * NSEC_PER_MSEC, NSEC_PER_MSEC, NSEC_PER_MSEC);
     assert_takes_nothing(crowd.scenario);
     scenario_pass(crowd.scenario, 100 * NSEC_PER_USEC);
     crowd_calls(&crowd, 1);
@@ -163,12 +168,9 @@ Test(returning, callers_that_come_back_late_and_together_are_waited_for)
     scenario_end(crowd.scenario);
 }
 
-Test(returning, after_the_time_that_the_upstream_takes_nobody_is_waited_for)
+Test(returning, after_three_quarters_of_the_upstreams_time_nobody_is_waited_for)
 {
-    Crowd crowd = crowd_of(2 * NSEC_PER_MSEC, NSEC_PER_MSEC);
-    batcher_set_gathering(crowd.scenario->batcher, GATHERING_ONE_SLOT);
-    scenario_pass(crowd.scenario, crowd.upstream);
-    crowd_calls(&crowd, 0);
+    Crowd crowd = crowd_at_one_slot(2 * NSEC_PER_MSEC, NSEC_PER_MSEC, 1501 * NSEC_PER_USEC);
     flight_answers(assert_takes(crowd.scenario, "a3"));
     scenario_end(crowd.scenario);
 }

@@ -4,8 +4,8 @@
 
 #include <criterion/criterion.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
