@@ -35,21 +35,14 @@ static void tell_of_server(void *data)
     engine->params.on_server_up(engine->params.data);
 }
 
-/* One that is not needed any more stays set: it will be soon again, and fires in vain at worst. */
-static void set_timer(LoopTimer *timer, nsec_t at)
-{
-    if (at != NSEC_NEVER)
-        loop_timer_set(timer, at);
-}
-
 static void dispatch(void *data)
 {
     Engine *engine = data;
     nsec_t now = loop_now(engine->params.loop);
     pool_dispatch(&engine->pool, now);
     client_set_flush(engine->params.clients);
-    set_timer(&engine->window, batcher_next_window(engine->batcher, now));
-    set_timer(&engine->deadline, batcher_next_deadline(engine->batcher));
+    loop_timer_set(&engine->window, batcher_next_window(engine->batcher, now));
+    loop_timer_set(&engine->deadline, batcher_next_deadline(engine->batcher));
     engine->params.on_turn(engine->params.data);
 }
 

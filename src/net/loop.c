@@ -13,7 +13,87 @@ static nsec_t read_clock(void)
     return (nsec_t)time.tv_sec * NSEC_PER_SEC + (nsec_t)time.tv_nsec;
 }
 
-static void on_timers(evutil_socket_t fd, short what, void *argument);
+nsec_t loop_now(Loop *loop)
+{
+    if (loop->now == 0)
+        loop->now = read_clock();
+    return loop->now;
+}
+
+/* Timers */
+
+void loop_timer_init(LoopTimer *timer, Loop *loop, void (*fire)(void *data), void *data)
+{
+    *timer = (LoopTimer){.loop = loop, .at = NSEC_NEVER, .fire = fire, .data = data};
+    list_link_init(&timer->link);
+}
+
+void loop_timer_set(LoopTimer *timer, nsec_t at)
+{
+    if (at == NSEC_NEVER) {
+        loop_timer_clear(timer);
+        return;
+    }
+    if (timer->at <= at)
+        return;
+    list_remove(&timer->link);
+    timer->at = at;
+    ListLink *position = timer->loop->timers.head.prev;
+    while (position != &timer->loop->timers.head && LIST_OWNER(position, LoopTimer, link)->at > at)
+        position = position->prev;
+    list_insert_after(position, &timer->link);
+}
+
+void loop_timer_clear(LoopTimer *timer)
+{
+    timer->at = NSEC_NEVER;
+    list_remove(&timer->link);
+}
+
+static void set_timer_fd(Loop *loop, nsec_t at)
+{
+    loop->timer_at = at;
+    struct itimerspec time = {.it_value = {(time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC)}};
+    check(timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &time, NULL) == 0);
+}
+
+/* Those that are due now; what they set meanwhile is looked at afterwards. */
+static void run_timers(Loop *loop)
+{
+    nsec_t now = loop_now(loop);
+    List due;
+    list_init(&due);
+    ListLink *link;
+    while ((link = list_first(&loop->timers)) != NULL &&
+           LIST_OWNER(link, LoopTimer, link)->at <= now) {
+        list_remove(link);
+        list_append(&due, link);
+    }
+    while ((link = list_first(&due)) != NULL) {
+        LoopTimer *timer = LIST_OWNER(link, LoopTimer, link);
+        loop_timer_clear(timer);
+        timer->fire(timer->data);
+    }
+}
+
+static nsec_t next_timer(const Loop *loop)
+{
+    ListLink *first = list_first(&loop->timers);
+    return first != NULL ? LIST_OWNER(first, LoopTimer, link)->at : NSEC_NEVER;
+}
+
+static void on_timers(evutil_socket_t fd, short what, void *argument)
+{
+    (void)what;
+    Loop *loop = argument;
+    uint64_t n_expired;
+    if (read(fd, &n_expired, sizeof n_expired) < 0)
+        return;
+    loop->timer_at = NSEC_NEVER;
+    run_timers(loop);
+}
+
+/* Setting up */
 
 static bool init_timers(Loop *loop)
 {
@@ -60,41 +140,7 @@ void loop_free(Loop *loop)
     g_free(loop);
 }
 
-/* Those deferred meanwhile run in the next turn. */
-static void run_tasks(Loop *loop)
-{
-    List due;
-    list_take_all(&loop->tasks, &due);
-    ListLink *link;
-    while ((link = list_first(&due)) != NULL) {
-        LoopTask *task = LIST_OWNER(link, LoopTask, link);
-        list_remove(link);
-        task->run(task->data);
-    }
-}
-
-void loop_run(Loop *loop)
-{
-    while (!loop->stopping) {
-        /* NONBLOCK alone would go on for as long as anything is ready, without the tasks. */
-        int flags = list_empty(&loop->tasks) ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK;
-        loop->now = 0;
-        check(event_base_loop(loop->base, flags) >= 0);
-        run_tasks(loop);
-    }
-}
-
-void loop_stop(Loop *loop)
-{
-    loop->stopping = true;
-}
-
-nsec_t loop_now(Loop *loop)
-{
-    if (loop->now == 0)
-        loop->now = read_clock();
-    return loop->now;
-}
+/* Turns */
 
 void loop_task_init(LoopTask *task, void (*run)(void *data), void *data)
 {
@@ -113,75 +159,45 @@ void loop_cancel(LoopTask *task)
     list_remove(&task->link);
 }
 
-/* Timers */
-
-static void set_timer_fd(Loop *loop, nsec_t at)
+/* Those deferred meanwhile run in the next turn. */
+static void run_tasks(Loop *loop)
 {
-    if (loop->timer_at <= at)
-        return;
-    loop->timer_at = at;
-    struct itimerspec time = {.it_value = {(time_t)(at / NSEC_PER_SEC), (long)(at % NSEC_PER_SEC)}};
-    check(timerfd_settime(loop->timer_fd, TFD_TIMER_ABSTIME, &time, NULL) == 0);
-}
-
-/* Those that are due now; what they set meanwhile is looked at afterwards. */
-static void run_timers(Loop *loop)
-{
-    nsec_t now = loop_now(loop);
     List due;
-    list_init(&due);
+    list_take_all(&loop->tasks, &due);
     ListLink *link;
-    while ((link = list_first(&loop->timers)) != NULL &&
-           LIST_OWNER(link, LoopTimer, link)->at <= now) {
-        list_remove(link);
-        list_append(&due, link);
-    }
     while ((link = list_first(&due)) != NULL) {
-        LoopTimer *timer = LIST_OWNER(link, LoopTimer, link);
-        loop_timer_clear(timer);
-        timer->fire(timer->data);
+        LoopTask *task = LIST_OWNER(link, LoopTask, link);
+        list_remove(link);
+        task->run(task->data);
     }
 }
 
-static void on_timers(evutil_socket_t fd, short what, void *argument)
+/* A turn while the timerfd is set too late for the next timer. It is set when nothing happens any
+ * more: until then a look at the clock is enough, which costs less. */
+static void turn_without_timer(Loop *loop)
 {
-    (void)what;
-    Loop *loop = argument;
-    uint64_t n_expired;
-    if (read(fd, &n_expired, sizeof n_expired) < 0)
-        return;
-    loop->timer_at = NSEC_NEVER;
-    run_timers(loop);
-    ListLink *first = list_first(&loop->timers);
-    if (first != NULL)
-        set_timer_fd(loop, LIST_OWNER(first, LoopTimer, link)->at);
+    check(event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
+    if (loop->now == 0 && list_empty(&loop->tasks))
+        set_timer_fd(loop, next_timer(loop));
+    else
+        run_timers(loop);
 }
 
-void loop_timer_init(LoopTimer *timer, Loop *loop, void (*fire)(void *data), void *data)
+void loop_run(Loop *loop)
 {
-    *timer = (LoopTimer){.loop = loop, .at = NSEC_NEVER, .fire = fire, .data = data};
-    list_link_init(&timer->link);
-}
-
-void loop_timer_set(LoopTimer *timer, nsec_t at)
-{
-    if (at == NSEC_NEVER) {
-        loop_timer_clear(timer);
-        return;
+    while (!loop->stopping) {
+        /* NONBLOCK alone would go on for as long as anything is ready, without the tasks. */
+        int flags = list_empty(&loop->tasks) ? EVLOOP_ONCE : EVLOOP_ONCE | EVLOOP_NONBLOCK;
+        loop->now = 0;
+        if (next_timer(loop) < loop->timer_at)
+            turn_without_timer(loop);
+        else
+            check(event_base_loop(loop->base, flags) >= 0);
+        run_tasks(loop);
     }
-    if (timer->at <= at)
-        return;
-    list_remove(&timer->link);
-    timer->at = at;
-    ListLink *position = timer->loop->timers.head.prev;
-    while (position != &timer->loop->timers.head && LIST_OWNER(position, LoopTimer, link)->at > at)
-        position = position->prev;
-    list_insert_after(position, &timer->link);
-    set_timer_fd(timer->loop, at);
 }
 
-void loop_timer_clear(LoopTimer *timer)
+void loop_stop(Loop *loop)
 {
-    timer->at = NSEC_NEVER;
-    list_remove(&timer->link);
+    loop->stopping = true;
 }

@@ -4,7 +4,7 @@
  *
  * The timers are the loop's own, behind one timerfd that is set to the earliest of them. libevent's
  * are either rounded to milliseconds (a window of 500 us takes 4 ms) or cost a system call each
- * turn; here it is one whenever an earlier time comes up, and most turns bring none.
+ * turn; here it is one when the loop is about to wait and an earlier time has come up.
  *
  * No callback frees its own object: it closes it and defers a task that frees it. */
 #pragma once

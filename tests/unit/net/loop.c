@@ -126,7 +126,7 @@ enum { TOO_MANY_EVENTS = 10000 };
 
 /* A pipe with a byte that nobody reads: it stays ready. */
 typedef struct Busy {
-    Turns turns;
+    Loop *loop;
     struct event ready;
     int pipe[2];
     int events;
@@ -138,35 +138,58 @@ static void on_ready(evutil_socket_t fd, short what, void *argument)
     (void)fd;
     (void)what;
     Busy *busy = argument;
-    Loop *loop = busy->turns.loop;
-    busy->latest = loop_now(loop);
-    if (busy->events++ == 0) {
+    busy->latest = loop_now(busy->loop);
+    if (busy->events++ == 0)
         busy->first = busy->latest;
-        loop_defer(loop, &busy->turns.again);
-    }
     if (busy->events == TOO_MANY_EVENTS) {
-        event_base_loopbreak(loop->base);
-        loop_stop(loop);
+        event_base_loopbreak(busy->loop->base);
+        loop_stop(busy->loop);
     }
+}
+
+static void busy_begin(Busy *busy, Loop *loop)
+{
+    *busy = (Busy){.loop = loop};
+    cr_assert_eq(pipe(busy->pipe), 0);
+    cr_assert_eq(write(busy->pipe[1], "x", 1), 1);
+    event_assign(&busy->ready, loop->base, busy->pipe[0], EV_READ | EV_PERSIST, on_ready, busy);
+    event_add(&busy->ready, NULL);
+}
+
+static void busy_end(Busy *busy)
+{
+    event_del(&busy->ready);
+    close(busy->pipe[0]);
+    close(busy->pipe[1]);
 }
 
 Test(loop, something_that_stays_ready_holds_up_neither_tasks_nor_the_clock)
 {
-    Busy busy = {.turns = {.loop = new_loop()}};
-    Loop *loop = busy.turns.loop;
-    cr_assert_eq(pipe(busy.pipe), 0);
-    cr_assert_eq(write(busy.pipe[1], "x", 1), 1);
-    loop_task_init(&busy.turns.again, run_again, &busy.turns);
-    event_assign(&busy.ready, loop->base, busy.pipe[0], EV_READ | EV_PERSIST, on_ready, &busy);
-    event_add(&busy.ready, NULL);
-    loop_run(loop);
-    cr_expect_eq(busy.turns.runs, 3);
+    Turns turns = {.loop = new_loop()};
+    Busy busy;
+    busy_begin(&busy, turns.loop);
+    loop_task_init(&turns.again, run_again, &turns);
+    loop_defer(turns.loop, &turns.again);
+    loop_run(turns.loop);
+    cr_expect_eq(turns.runs, 3);
     cr_expect_eq(busy.events, 3, "%d events in 3 turns", busy.events);
     cr_expect_gt(busy.latest, busy.first);
-    event_del(&busy.ready);
-    close(busy.pipe[0]);
-    close(busy.pipe[1]);
-    loop_free(loop);
+    busy_end(&busy);
+    loop_free(turns.loop);
+}
+
+Test(loop, something_that_stays_ready_holds_up_no_timer)
+{
+    Firing firing = {.loop = new_loop()};
+    Busy busy;
+    busy_begin(&busy, firing.loop);
+    loop_timer_init(&firing.timer, firing.loop, on_fire, &firing);
+    firing.due = clock_now() + 500 * NSEC_PER_USEC;
+    loop_timer_set(&firing.timer, firing.due);
+    loop_run(firing.loop);
+    cr_expect_geq(firing.fired, firing.due, "not within %d turns", busy.events);
+    busy_end(&busy);
+    loop_free(firing.loop);
 }
 
 typedef struct Patient {
