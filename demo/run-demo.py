@@ -302,8 +302,8 @@ COLUMNS = (  # two lines of title, width, text of a row
 
 
 CONCLUSION = """\
-  Through the daemon the upstream saw {messages:.0f} times fewer messages, over {few} connections instead
-  of {many}, and the clients got {gain:.1f} times the throughput.
+  As shipped ({name}), the upstream saw {messages:.0f} times fewer messages, over {few}
+  connections instead of {many}, and the clients got {gain:.1f} times the throughput.
 
   The price is a hop: a client that is alone gets its reply in {through} us (p50) instead of {direct}.
   The gain depends on what a message costs the upstream, here chosen so that it shows. Where all
@@ -341,17 +341,16 @@ def is_bad(row):
 
 
 def show_conclusion(rows, lone):
-    direct, *through = rows
+    direct, shipped, _ = rows
     if any(map(is_bad, rows)):
         print(f"\n  {BAD}Replies were wrong or missing: that must not happen.{PLAIN}\n")
         return
     print(f"\n  {GOOD}Every reply was right.{PLAIN}")
     if lone:
-        best = max(through, key=lambda row: row["throughput"])
         print(CONCLUSION.format(
-            messages=direct["messages"] / best["messages"], few=best["connections"],
-            many=direct["connections"], gain=best["throughput"] / direct["throughput"],
-            direct=lone[0], through=lone[1]))
+            name=shipped["name"], messages=direct["messages"] / shipped["messages"],
+            few=shipped["connections"], many=direct["connections"],
+            gain=shipped["throughput"] / direct["throughput"], direct=lone[0], through=lone[1]))
 
 
 def stay(directory, wrap):
