@@ -1,6 +1,6 @@
 /* One worker's event loop: libevent with a clock, precise timers, tasks at the end of a turn and
- * buffers that all of its connections share. A turn is one wait for events, their callbacks,
- * and then the deferred tasks.
+ * buffers that all of its connections share. A turn is one wait for events, their callbacks, the
+ * timers that are due, and then the deferred tasks.
  *
  * The timers are the loop's own, behind one timerfd that is set to the earliest of them. libevent's
  * are either rounded to milliseconds (a window of 500 us takes 4 ms) or cost a system call each
