@@ -370,14 +370,24 @@ static bool nobody_left(const Batcher *batcher)
     return batcher->n_busy >= batcher->n_callers;
 }
 
+/* A moment after its latest call, calls are read that came meanwhile; unless it is the only one
+ * that is under way. */
+static nsec_t no_more_come(const Batcher *batcher, const Batch *batch)
+{
+    if (batcher->load.n_pending == 1)
+        return 0;
+    return nsec_min(batch->latest + 1, batch->since + batcher->params.window);
+}
+
 /* When an open batch is due by the time alone. */
 static nsec_t due_time(const Batcher *batcher, const Batch *batch)
 {
     const Returning *returning = batch->group->returning;
     if (batcher->params.flush != FLUSH_ADAPTIVE)
         return batch->since + batcher->params.window;
-    return returning_wait(returning, batcher->gathering, batch->gathers, batch->latest,
-                          batch->n_calls);
+    nsec_t none_returns = returning_wait(returning, batcher->gathering, batch->gathers,
+                                         batch->latest, batch->n_calls);
+    return nsec_max(none_returns, no_more_come(batcher, batch));
 }
 
 static bool batch_due(const Batcher *batcher, const Batch *batch, nsec_t now, BatchReason *ret)

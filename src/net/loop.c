@@ -177,7 +177,8 @@ static void run_tasks(Loop *loop)
 static void turn_without_timer(Loop *loop)
 {
     check(event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK) >= 0);
-    if (loop->now == 0 && list_empty(&loop->tasks))
+    bool waits = loop->now == 0 && list_empty(&loop->tasks) && next_timer(loop) > loop_now(loop);
+    if (waits)
         set_timer_fd(loop, next_timer(loop));
     else
         run_timers(loop);

@@ -14,6 +14,42 @@ Test(adaptive, a_lone_call_is_due_at_once)
     scenario_end(scenario);
 }
 
+Test(adaptive, a_batch_goes_when_no_more_calls_come)
+{
+    Scenario *scenario = scenario_new(scenario_params());
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    FakeClient *c = scenario_client(scenario);
+    scenario_client(scenario);
+    client_calls(a, "echo", "a1");
+    client_calls(b, "echo", "b1");
+    cr_assert_null(batcher_next_due(scenario->batcher, scenario->now));
+    cr_assert_eq(batcher_next_window(scenario->batcher, scenario->now), scenario->now + 1);
+    scenario_pass(scenario, 1);
+    client_calls(c, "echo", "c1");
+    cr_assert_null(batcher_next_due(scenario->batcher, scenario->now));
+    flight_answers(assert_takes(scenario, "a1 b1 c1"));
+    scenario_end(scenario);
+}
+
+Test(adaptive, calls_that_keep_coming_do_not_make_a_batch_wait_longer_than_the_window)
+{
+    BatcherParams params = scenario_params();
+    params.window = 2;
+    Scenario *scenario = scenario_new(params);
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    scenario_client(scenario);
+    client_calls(a, "echo", "a1");
+    client_calls(b, "echo", "b1");
+    scenario_pass(scenario, 1);
+    client_calls(a, "echo", "a2");
+    cr_assert_null(batcher_next_due(scenario->batcher, scenario->now));
+    scenario_pass(scenario, 1);
+    client_calls(b, "echo", "b2");
+    cr_assert_not_null(batcher_next_due(scenario->batcher, scenario->now));
+    flight_answers(assert_takes(scenario, "a1@1 b1@2 a2@1 b2@2"));
+    scenario_end(scenario);
+}
+
 Test(adaptive, calls_that_come_while_every_slot_is_busy_form_the_next_batch)
 {
     Scenario *scenario = scenario_new(scenario_params());
