@@ -152,11 +152,19 @@ static Batch *open_batch(Batcher *batcher, const Call *call, nsec_t now)
     return group->open;
 }
 
+/* A turn of the loop has one time, so it is the next one that is later. */
+static nsec_t quiet_time(const Batcher *batcher, const Call *call, nsec_t now)
+{
+    bool alone = batcher->load.n_pending <= call->caller->n_calls;
+    return alone ? 0 : now + 1;
+}
+
 static void join_open_batch(Batcher *batcher, Call *call, nsec_t now)
 {
     Batch *batch = open_batch(batcher, call, now);
     batch_add(batch, call);
     batch->latest = now;
+    batch->quiet = quiet_time(batcher, call, now);
     call->state = CALL_STATE_WAITING;
     if (batcher_is_strict(batcher))
         batcher_enter_batch(call->caller, batch);
@@ -370,24 +378,14 @@ static bool nobody_left(const Batcher *batcher)
     return batcher->n_busy >= batcher->n_callers;
 }
 
-/* A moment after its latest call, calls are read that came meanwhile; unless it is the only one
- * that is under way. */
-static nsec_t no_more_come(const Batcher *batcher, const Batch *batch)
-{
-    if (batcher->load.n_pending == 1)
-        return 0;
-    return nsec_min(batch->latest + 1, batch->since + batcher->params.window);
-}
-
 /* When an open batch is due by the time alone. */
 static nsec_t due_time(const Batcher *batcher, const Batch *batch)
 {
     const Returning *returning = batch->group->returning;
     if (batcher->params.flush != FLUSH_ADAPTIVE)
         return batch->since + batcher->params.window;
-    nsec_t none_returns = returning_wait(returning, batcher->gathering, batch->gathers,
-                                         batch->latest, batch->n_calls);
-    return nsec_max(none_returns, no_more_come(batcher, batch));
+    return returning_wait(returning, batcher->gathering, batch->gathers, batch->latest,
+                          batch->n_calls);
 }
 
 static bool batch_due(const Batcher *batcher, const Batch *batch, nsec_t now, BatchReason *ret)
@@ -405,11 +403,28 @@ static bool batch_due(const Batcher *batcher, const Batch *batch, nsec_t now, Ba
     return nobody_left(batcher);
 }
 
-static Batch *first_due(const Batcher *batcher, nsec_t now, BatchReason *ret_reason)
+static nsec_t quiet_by(const Batcher *batcher, const Batch *batch)
+{
+    return nsec_min(batch->quiet, batch->since + batcher->params.window);
+}
+
+/* Whether a batch that is due takes along what is there to be read. Without a slot there is no need
+ * to look: it cannot go before other calls are read. */
+static bool is_reading_on(const Batcher *batcher, const Batch *batch, nsec_t now)
+{
+    return batcher->params.flush == FLUSH_ADAPTIVE && !batcher->draining && !batcher->blocked &&
+           batch->state == BATCH_STATE_OPEN && now < quiet_by(batcher, batch) &&
+           !nobody_left(batcher);
+}
+
+/* The first that is due and reads on, or does not. */
+static Batch *first_due(const Batcher *batcher, bool reading_on, nsec_t now,
+                        BatchReason *ret_reason)
 {
     LIST_EACH (&batcher->waiting, link) {
         Batch *batch = LIST_OWNER(link, Batch, waiting_link);
-        if (batch_due(batcher, batch, now, ret_reason))
+        if (batch_due(batcher, batch, now, ret_reason) &&
+            is_reading_on(batcher, batch, now) == reading_on)
             return batch;
     }
     return NULL;
@@ -418,7 +433,13 @@ static Batch *first_due(const Batcher *batcher, nsec_t now, BatchReason *ret_rea
 Batch *batcher_next_due(const Batcher *batcher, nsec_t now)
 {
     BatchReason reason;
-    return first_due(batcher, now, &reason);
+    return first_due(batcher, false, now, &reason);
+}
+
+const Batch *batcher_reading_on(const Batcher *batcher, nsec_t now)
+{
+    BatchReason reason;
+    return first_due(batcher, true, now, &reason);
 }
 
 /* A small batch saves its envelope, once every method in it is known to answer: a reply is what
@@ -451,7 +472,7 @@ static void count_batch(Batcher *batcher, const Batch *batch)
 Batch *batcher_take(Batcher *batcher, nsec_t now)
 {
     BatchReason reason;
-    Batch *batch = first_due(batcher, now, &reason);
+    Batch *batch = first_due(batcher, false, now, &reason);
     if (batch == NULL)
         return NULL;
     if (batch->state == BATCH_STATE_OPEN)
@@ -490,6 +511,8 @@ nsec_t batcher_next_window(const Batcher *batcher, nsec_t now)
         BatchReason reason;
         if (!batch_due(batcher, batch, now, &reason)) /* each group has its own patience */
             next = nsec_min(next, due_time(batcher, batch));
+        else if (is_reading_on(batcher, batch, now))
+            next = nsec_min(next, quiet_by(batcher, batch));
     }
     return next;
 }

@@ -70,8 +70,13 @@ void batcher_count_refused(Batcher *batcher, Bytes method);
 /* The next batch to be sent; NULL when none is due. It stays where it is. */
 Batch *batcher_next_due(const Batcher *batcher, nsec_t now);
 
-/* Takes that batch, for which there is a free slot; NULL when none is due. It is in flight from now
- * on, until batcher_requeue(), batcher_pass_through() or batcher_finish(). */
+/* With adaptive flush a batch takes along the calls that are there to be read, as long as that
+ * brings some, at most until `window` has passed since its first; not where all calls under way are
+ * one client's. This is the first that does and would be due; NULL when there is none. */
+const Batch *batcher_reading_on(const Batcher *batcher, nsec_t now);
+
+/* Takes the next due batch, for which there is a free slot; NULL when none is due. It is in flight
+ * from now on, until batcher_requeue(), batcher_pass_through() or batcher_finish(). */
 Batch *batcher_take(Batcher *batcher, nsec_t now);
 
 /* Calls to be passed through. Batches with such calls, as they came: the first, or the one behind
@@ -134,8 +139,8 @@ void batcher_finish(Batcher *batcher, Batch *batch, nsec_t now);
 /* How adaptive flush waits for returning callers (returning.h): GATHERING_SLOTS at first. */
 void batcher_set_gathering(Batcher *batcher, Gathering gathering);
 
-/* Whether there is no slot for what is due. A batch begins to wait for returning callers when there
- * is one again. */
+/* Whether there is no slot for what is due, or would be. A batch begins to wait for returning
+ * callers when there is one again. */
 void batcher_set_blocked(Batcher *batcher, bool blocked);
 
 /* From now on nothing is waited for: every batch is due. */

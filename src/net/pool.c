@@ -297,19 +297,28 @@ static void is_used(Pool *pool, Server *server)
     list_append(&pool->servers, &server->pool_link);
 }
 
+/* The server for the batch, as server_for(). Where there is none, a slot is opened if that may be,
+ * and the batches wait. */
+static Server *server_or_wait(Pool *pool, const Batch *batch, nsec_t now)
+{
+    nsec_t until = NSEC_NEVER;
+    Server *server = server_for(pool, batch, now, &until);
+    if (server == NULL) {
+        open_slot(pool, SLOT_KIND_BATCH, batch, now, &until);
+        loop_timer_set(&pool->overdue, until);
+        batcher_set_blocked(pool->batcher, true);
+    }
+    return server;
+}
+
 static void dispatch_batches(Pool *pool, nsec_t now)
 {
     batcher_set_blocked(pool->batcher, false);
     Batch *batch;
     while ((batch = batcher_next_due(pool->batcher, now)) != NULL) {
-        nsec_t until = NSEC_NEVER;
-        Server *server = server_for(pool, batch, now, &until);
-        if (server == NULL) {
-            open_slot(pool, SLOT_KIND_BATCH, batch, now, &until);
-            loop_timer_set(&pool->overdue, until);
-            batcher_set_blocked(pool->batcher, true);
+        Server *server = server_or_wait(pool, batch, now);
+        if (server == NULL)
             return;
-        }
         if (!server_batches(server, batch, now)) {
             batcher_pass_through(pool->batcher, batch, now + pool->params.batch_retry_interval,
                                  now);
@@ -319,6 +328,9 @@ static void dispatch_batches(Pool *pool, nsec_t now)
         Slot *slot = LIST_OWNER(list_first(&server->idle[SLOT_KIND_BATCH]), Slot, server_link);
         slot_send(slot, batcher_take(pool->batcher, now));
     }
+    const Batch *reading_on = batcher_reading_on(pool->batcher, now);
+    if (reading_on != NULL)
+        server_or_wait(pool, reading_on, now);
 }
 
 /* A server that is less loaded than the one that is used, for want of a connection there, gets one

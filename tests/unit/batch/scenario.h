@@ -126,7 +126,7 @@ void client_asks(FakeClient *client, const char *method, const char *key, const 
 void client_leaves(FakeClient *client);
 SentCall *sent_of(const Call *call);
 
-/* The upstream has a free slot. NULL when no batch is due. */
+/* The upstream has a free slot; a batch that reads on finds nothing more. NULL when none is due. */
 Flight *scenario_take(Scenario *scenario);
 
 /* How a flight ends; it is freed. */

@@ -14,6 +14,19 @@ Test(adaptive, a_lone_call_is_due_at_once)
     scenario_end(scenario);
 }
 
+static bool some_due(const Scenario *scenario)
+{
+    return batcher_next_due(scenario->batcher, scenario->now) != NULL;
+}
+
+/* A batch is due in the next turn, unless more comes. */
+static void assert_reading_on(const Scenario *scenario)
+{
+    expect(!some_due(scenario));
+    expect(batcher_reading_on(scenario->batcher, scenario->now) != NULL);
+    expect_eq(batcher_next_window(scenario->batcher, scenario->now), scenario->now + 1);
+}
+
 Test(adaptive, a_batch_goes_when_no_more_calls_come)
 {
     Scenario *scenario = scenario_new(scenario_params());
@@ -22,12 +35,58 @@ Test(adaptive, a_batch_goes_when_no_more_calls_come)
     scenario_client(scenario);
     client_calls(a, "echo", "a1");
     client_calls(b, "echo", "b1");
-    cr_assert_null(batcher_next_due(scenario->batcher, scenario->now));
-    cr_assert_eq(batcher_next_window(scenario->batcher, scenario->now), scenario->now + 1);
+    assert_reading_on(scenario);
     scenario_pass(scenario, 1);
     client_calls(c, "echo", "c1");
-    cr_assert_null(batcher_next_due(scenario->batcher, scenario->now));
+    assert_reading_on(scenario);
+    scenario_pass(scenario, 1);
+    expect(some_due(scenario));
     flight_answers(assert_takes(scenario, "a1 b1 c1"));
+    scenario_end(scenario);
+}
+
+Test(adaptive, a_client_that_is_the_only_one_to_call_waits_for_nobody)
+{
+    Scenario *scenario = scenario_new(scenario_params());
+    FakeClient *a = scenario_client(scenario);
+    scenario_client(scenario);
+    client_calls(a, "echo", "a1");
+    client_calls(a, "getUser", "a2");
+    expect(some_due(scenario));
+    flight_answers(assert_takes(scenario, "a1@1 a2@1"));
+    cr_assert_eq(scenario->counters.batch_wait_nsec.sum, 0);
+    scenario_end(scenario);
+}
+
+/* Or nobody would look again: what ends within a turn sets no timer. */
+Test(adaptive, a_call_beside_another_stays_so_when_that_one_ends)
+{
+    Scenario *scenario = scenario_new(scenario_params());
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    scenario_client(scenario);
+    client_calls(a, "echo", "a1");
+    Flight *flight = assert_takes(scenario, "a1");
+    client_calls(b, "echo", "b1");
+    assert_reading_on(scenario);
+    flight_answers(flight);
+    assert_reading_on(scenario);
+    flight_answers(assert_takes(scenario, "b1"));
+    scenario_end(scenario);
+}
+
+Test(adaptive, without_a_slot_a_batch_waits_for_that_alone)
+{
+    Scenario *scenario = scenario_new(scenario_params());
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    scenario_client(scenario);
+    client_calls(a, "echo", "a1");
+    client_calls(b, "echo", "b1");
+    batcher_set_blocked(scenario->batcher, true);
+    expect(some_due(scenario));
+    expect_eq(batcher_next_window(scenario->batcher, scenario->now), NSEC_NEVER);
+    batcher_set_blocked(scenario->batcher, false);
+    assert_reading_on(scenario);
+    flight_answers(assert_takes(scenario, "a1 b1"));
     scenario_end(scenario);
 }
 
@@ -42,10 +101,10 @@ Test(adaptive, calls_that_keep_coming_do_not_make_a_batch_wait_longer_than_the_w
     client_calls(b, "echo", "b1");
     scenario_pass(scenario, 1);
     client_calls(a, "echo", "a2");
-    cr_assert_null(batcher_next_due(scenario->batcher, scenario->now));
+    assert_reading_on(scenario);
     scenario_pass(scenario, 1);
     client_calls(b, "echo", "b2");
-    cr_assert_not_null(batcher_next_due(scenario->batcher, scenario->now));
+    expect(some_due(scenario));
     flight_answers(assert_takes(scenario, "a1@1 b1@2 a2@1 b2@2"));
     scenario_end(scenario);
 }
