@@ -52,7 +52,7 @@ struct Batch {
     nsec_t since;      /* its first call joined */
     nsec_t gathers;    /* adaptive: since when it waits for returning callers */
     nsec_t latest;     /* its latest call joined */
-    nsec_t quiet;      /* adaptive: until then other calls may be there to be read; 0: none is */
+    nsec_t quiet;      /* adaptive: until then others are looked for; 0: they are not */
     nsec_t sent;
     BatchState state;
     BatchReason reason;

@@ -27,7 +27,7 @@ struct Batcher {
     uint32_t n_callers;
     uint32_t n_busy;     /* callers with a call waiting or, under strict order, in flight */
     Gathering gathering; /* adaptive: whether returning callers are waited for */
-    bool blocked;        /* what is due, or reads on, has no slot */
+    bool blocked;        /* there is no slot for what is due or read on */
     bool draining;
 };
 

@@ -152,7 +152,8 @@ static Batch *open_batch(Batcher *batcher, const Call *call, nsec_t now)
     return group->open;
 }
 
-/* A turn of the loop has one time, so it is the next one that is later. */
+/* A turn of the loop has one time, so it is the next one that is later. What is found here holds:
+ * calls that end later in the turn make no batch due that has no timer. */
 static nsec_t quiet_time(const Batcher *batcher, const Call *call, nsec_t now)
 {
     bool alone = batcher->load.n_pending <= call->caller->n_calls;
@@ -408,24 +409,29 @@ static nsec_t quiet_by(const Batcher *batcher, const Batch *batch)
     return nsec_min(batch->quiet, batch->since + batcher->params.window);
 }
 
-/* Whether a batch that is due takes along what is there to be read. Without a slot there is no need
- * to look: it cannot go before other calls are read. */
+/* Whether a batch that is due otherwise takes along what is there to be read; with flush = window
+ * none does. Without a slot there is no need to look: it cannot go before other calls are read. */
 static bool is_reading_on(const Batcher *batcher, const Batch *batch, nsec_t now)
 {
-    return batcher->params.flush == FLUSH_ADAPTIVE && !batcher->draining && !batcher->blocked &&
-           batch->state == BATCH_STATE_OPEN && now < quiet_by(batcher, batch) &&
-           !nobody_left(batcher);
+    return !batcher->draining && !batcher->blocked && batch->state == BATCH_STATE_OPEN &&
+           now < quiet_by(batcher, batch) && !nobody_left(batcher);
 }
 
-/* The first that is due and reads on, or does not. */
-static Batch *first_due(const Batcher *batcher, bool reading_on, nsec_t now,
-                        BatchReason *ret_reason)
+/* One that reads on goes all the same when one behind it does: the earlier has the first slot. */
+static Batch *first_due(const Batcher *batcher, nsec_t now, BatchReason *ret_reason)
 {
+    Batch *first = NULL;
     LIST_EACH (&batcher->waiting, link) {
         Batch *batch = LIST_OWNER(link, Batch, waiting_link);
-        if (batch_due(batcher, batch, now, ret_reason) &&
-            is_reading_on(batcher, batch, now) == reading_on)
-            return batch;
+        BatchReason reason;
+        if (!batch_due(batcher, batch, now, &reason))
+            continue;
+        if (first == NULL) {
+            first = batch;
+            *ret_reason = reason;
+        }
+        if (!is_reading_on(batcher, batch, now))
+            return first;
     }
     return NULL;
 }
@@ -433,13 +439,18 @@ static Batch *first_due(const Batcher *batcher, bool reading_on, nsec_t now,
 Batch *batcher_next_due(const Batcher *batcher, nsec_t now)
 {
     BatchReason reason;
-    return first_due(batcher, false, now, &reason);
+    return first_due(batcher, now, &reason);
 }
 
 const Batch *batcher_reading_on(const Batcher *batcher, nsec_t now)
 {
-    BatchReason reason;
-    return first_due(batcher, true, now, &reason);
+    LIST_EACH (&batcher->waiting, link) {
+        const Batch *batch = LIST_OWNER(link, Batch, waiting_link);
+        BatchReason reason;
+        if (batch_due(batcher, batch, now, &reason) && is_reading_on(batcher, batch, now))
+            return batch;
+    }
+    return NULL;
 }
 
 /* A small batch saves its envelope, once every method in it is known to answer: a reply is what
@@ -472,7 +483,7 @@ static void count_batch(Batcher *batcher, const Batch *batch)
 Batch *batcher_take(Batcher *batcher, nsec_t now)
 {
     BatchReason reason;
-    Batch *batch = first_due(batcher, false, now, &reason);
+    Batch *batch = first_due(batcher, now, &reason);
     if (batch == NULL)
         return NULL;
     if (batch->state == BATCH_STATE_OPEN)

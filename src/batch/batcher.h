@@ -70,9 +70,11 @@ void batcher_count_refused(Batcher *batcher, Bytes method);
 /* The next batch to be sent; NULL when none is due. It stays where it is. */
 Batch *batcher_next_due(const Batcher *batcher, nsec_t now);
 
-/* With adaptive flush a batch takes along the calls that are there to be read, as long as that
- * brings some, at most until `window` has passed since its first; not where all calls under way are
- * one client's. This is the first that does and would be due; NULL when there is none. */
+/* With adaptive flush a batch reads on: it takes along the calls that are there to be read, as long
+ * as that brings some, at most until `window` has passed since its first; not where all calls under
+ * way are one client's, nor where a batch behind it is due. If an answer comes meanwhile, it may
+ * wait for the callers of that. This is the first that would be due if it did not; NULL when there
+ * is none. */
 const Batch *batcher_reading_on(const Batcher *batcher, nsec_t now);
 
 /* Takes the next due batch, for which there is a free slot; NULL when none is due. It is in flight

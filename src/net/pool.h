@@ -2,9 +2,9 @@
  *
  * A batch is only taken from the batcher when a slot is idle, so that connecting never holds one
  * up; adaptive flush may leave slots idle (pace.h). It goes to the server that is up, has an idle
- * slot, and has the fewest calls in flight; when batches are due and no slot is idle, another
- * connection is opened. With no server up and no first attempt under way, waiting calls get their
- * error at once.
+ * slot, and has the fewest calls in flight; when batches are due, or read on, and no slot is idle,
+ * another connection is opened. With no server up and no first attempt under way, waiting calls get
+ * their error at once.
  *
  * Which servers there are is told by pool_set_servers(), again and again; those that are no longer
  * among them are drained (server.h). */

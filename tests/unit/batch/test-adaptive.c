@@ -90,6 +90,53 @@ Test(adaptive, without_a_slot_a_batch_waits_for_that_alone)
     scenario_end(scenario);
 }
 
+Test(adaptive, a_full_batch_and_one_that_is_drained_do_not_read_on)
+{
+    BatcherParams params = scenario_params();
+    params.max_calls = 2;
+    Scenario *scenario = scenario_new(params);
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    FakeClient *c = scenario_client(scenario);
+    scenario_client(scenario);
+    client_calls(a, "echo", "a1");
+    client_calls(b, "echo", "b1");
+    expect(some_due(scenario));
+    Flight *flight = assert_takes(scenario, "a1 b1");
+    client_calls(c, "echo", "c1");
+    assert_reading_on(scenario);
+    batcher_drain(scenario->batcher);
+    expect(some_due(scenario));
+    flight_answers(assert_takes(scenario, "c1"));
+    flight_answers(flight);
+    scenario_end(scenario);
+}
+
+static MethodPolicy slow = {.name = (char *)"slow", .group = (char *)"slow"};
+static MethodPolicy *const policies[] = {&slow};
+
+Test(adaptive, a_batch_that_reads_on_is_not_overtaken)
+{
+    BatcherParams params = scenario_params();
+    params.max_calls = 2;
+    Scenario *scenario = scenario_new_with_policies(params, policies, G_N_ELEMENTS(policies));
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    FakeClient *c = scenario_client(scenario), *d = scenario_client(scenario);
+    scenario_client(scenario);
+    client_calls(a, "echo", "a1");
+    Flight *flight = assert_takes(scenario, "a1");
+    scenario_pass(scenario, 1);
+    client_calls(b, "echo", "b1");
+    client_calls(c, "slow", "c1");
+    assert_reading_on(scenario);
+    client_calls(d, "slow", "d1");
+    const Batch *batch = batcher_next_due(scenario->batcher, scenario->now);
+    expect(batch != NULL && batch->n_calls == 1);
+    flight_answers(assert_takes(scenario, "b1"));
+    flight_answers(assert_takes(scenario, "c1 d1"));
+    flight_answers(flight);
+    scenario_end(scenario);
+}
+
 Test(adaptive, calls_that_keep_coming_do_not_make_a_batch_wait_longer_than_the_window)
 {
     BatcherParams params = scenario_params();
