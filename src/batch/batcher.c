@@ -152,8 +152,8 @@ static Batch *open_batch(Batcher *batcher, const Call *call, nsec_t now)
     return group->open;
 }
 
-/* A turn of the loop has one time, so it is the next one that is later. What is found here holds:
- * calls that end later in the turn make no batch due that has no timer. */
+/* The next turn: within one the time stands still. Whether a call is alone is decided when it
+ * joins: by calls that end later in the turn, a batch could become due behind the dispatch. */
 static nsec_t quiet_time(const Batcher *batcher, const Call *call, nsec_t now)
 {
     bool alone = batcher->load.n_pending <= call->caller->n_calls;
@@ -389,6 +389,7 @@ static nsec_t due_time(const Batcher *batcher, const Batch *batch)
                           batch->n_calls);
 }
 
+/* But for reading on: is_reading_on(). */
 static bool batch_due(const Batcher *batcher, const Batch *batch, nsec_t now, BatchReason *ret)
 {
     bool adaptive = batcher->params.flush == FLUSH_ADAPTIVE;

@@ -328,6 +328,7 @@ static void dispatch_batches(Pool *pool, nsec_t now)
         Slot *slot = LIST_OWNER(list_first(&server->idle[SLOT_KIND_BATCH]), Slot, server_link);
         slot_send(slot, batcher_take(pool->batcher, now));
     }
+    /* With no slot for it either, it is that which it waits for. */
     const Batch *reading_on = batcher_reading_on(pool->batcher, now);
     if (reading_on != NULL)
         server_or_wait(pool, reading_on, now);

@@ -65,19 +65,24 @@ static void send_batch(Story *story)
     story->slots[i] = (InFlight){flight, now, story->upstream_free};
 }
 
+static bool has_slot(const Story *story, const Batch *batch)
+{
+    unsigned n = n_in_flight(story);
+    return n < SLOTS && pace_has_room(&story->pace, n, batch->state == BATCH_STATE_FULL);
+}
+
 static void send_batches(Story *story)
 {
     Batcher *batcher = story->scenario->batcher;
     batcher_set_blocked(batcher, false);
-    const Batch *due;
-    while ((due = batcher_next_due(batcher, story->scenario->now)) != NULL) {
-        unsigned n = n_in_flight(story);
-        if (n == SLOTS || !pace_has_room(&story->pace, n, due->state == BATCH_STATE_FULL))
-            break;
+    const Batch *next;
+    while ((next = batcher_next_due(batcher, story->scenario->now)) != NULL &&
+           has_slot(story, next))
         send_batch(story);
-    }
     story->most_in_flight = MAX(story->most_in_flight, n_in_flight(story));
-    batcher_set_blocked(batcher, due != NULL);
+    if (next == NULL)
+        next = batcher_reading_on(batcher, story->scenario->now);
+    batcher_set_blocked(batcher, next != NULL && !has_slot(story, next));
 }
 
 static void receive(Story *story, InFlight *slot)
