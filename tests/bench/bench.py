@@ -32,7 +32,8 @@ def arguments():
     parser = argparse.ArgumentParser(
         description=DESCRIPTION, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, help="rounds (5; with --quick 1)")
+    parser.add_argument("--rounds", type=int,
+                        help="rounds (5; with --quick 1); the row flush has twice as many")
     parser.add_argument("--seconds", type=float,
                         help="how long a load is measured (0.8; with --quick 0.3)")
     parser.add_argument("--only", default=",".join(ROWS), metavar="ROW,...", help="only these rows")

@@ -1,7 +1,8 @@
 """What has been measured: every load's result, and the lines of the table.
 
-A line compares rounds: each round ran all peers one after another, so its ratio has seen the same
-machine. The value is the median of the rounds' ratios; the lowest and highest stand beside it.
+A line compares rounds: each round ran all peers one after another, in an order of its own, so its
+ratio has seen the same machine. The value is the median of the rounds' ratios; the lowest and
+highest stand beside it.
 """
 
 import math

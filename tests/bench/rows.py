@@ -1,5 +1,6 @@
 """The rows of the benchmark's table: what is run for each, and the goal that it is held to."""
 
+import random
 import statistics
 import tempfile
 import time
@@ -22,7 +23,8 @@ AGAINST_FLOOR = {100: 1.2, 1000: 1.0, 9000: 1.0}
 ADAPTIVES_US = {"adaptive 500us": 500, "adaptive 2ms": 2000}
 WINDOWS_US = {"window 100us": 100, "window 500us": 500, "window 2ms": 2000}
 FLUSH_LOADS = (1, 2, 5, 10, 30, 100, 300, 1000)
-NOISE = 0.05  # by which the median of five such loads is off, and more
+NOISE = 0.05
+FLUSH_ROUNDS = 2  # times as many as of other rows: what is compared differs by little
 
 
 class Bench:
@@ -59,12 +61,14 @@ class Bench:
                           "unix": type(daemon)("unix", daemon.process, path)}
         return [self._fast[name] for name in names]
 
-    def rounds(self, row, peers, expected_missing=(), **options):
-        """Loads the peers in turn, in rounds: peer's name -> results."""
+    def rounds(self, row, peers, expected_missing=(), times=1, **options):
+        """Loads all peers once a round, in an order that chance decides: a peer's figure depends on
+        what ran before it. peer's name -> results.
+        """
         results = {peer.name: [] for peer in peers}
         settings = {"seconds": self.options.seconds, "warm_up": self.options.seconds / 4} | options
-        for _ in range(self.options.rounds):
-            for peer in peers:
+        for _ in range(times * self.options.rounds):
+            for peer in random.sample(peers, len(peers)):
                 result = load(peer, **settings)
                 self.ledger.add_load(row, peer.name, settings, result,
                                      peer.name in expected_missing)
@@ -260,8 +264,8 @@ def flush_curves(bench, costs, loads):
         daemons = [setup.daemon(upstream, name=name, batch={"flush": flush, "window": f"{us}us"})
                    for name, flush, us in flushes]
         for connections in loads:
-            results = bench.rounds("flush", daemons, connections=connections,
-                                   warm_up=bench.steady["warm_up"] / 2,
+            results = bench.rounds("flush", daemons, times=FLUSH_ROUNDS, connections=connections,
+                                   warm_up=bench.steady["warm_up"] / 3,
                                    seconds=bench.options.seconds / 2)
             for name, of_name in results.items():
                 curves[name][connections] = of_name
