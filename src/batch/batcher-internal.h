@@ -26,7 +26,7 @@ struct Batcher {
     GHashTable *native_groups; /* of Group */
     uint32_t n_callers;
     uint32_t n_busy;     /* callers with a call waiting or, under strict order, in flight */
-    Gathering gathering; /* adaptive: whether returning callers are waited for */
+    Gathering gathering; /* adaptive: how returning callers are waited for */
     bool blocked;        /* there is no slot for what is due or read on */
     bool draining;
 };

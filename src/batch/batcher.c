@@ -330,10 +330,13 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
         batcher->load.n_pending++;
         batcher->load.waited -= now;
     }
-    if (returning != NULL && caller->n_calls == 1)
+    if (returning != NULL && caller->n_calls == 1) {
+        if (caller->answered != 0)
+            batcher->load.away += nsec_until(caller->answered, now);
         returning_called(returning, caller, now);
-    else
+    } else {
         returning_forget(caller);
+    }
     batcher->counters->pending_calls++;
     batcher->counters->pending_bytes += call_memory(call);
     if (call->form.protocol != batcher->params.upstream.protocol)

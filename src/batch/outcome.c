@@ -180,7 +180,7 @@ static void note_upstream_time(Batcher *batcher, const Batch *batch, nsec_t now)
     Batch *open = batch->group->open;
     if (open != NULL && batcher->blocked)
         open->gathers = now;
-    returning_begin(returning, time, batcher->params.window, now);
+    returning_begin(returning, time, batcher->params.window, batcher->gathering, now);
 }
 
 static void answer_calls(Batcher *batcher, List *calls, nsec_t now)

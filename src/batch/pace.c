@@ -15,6 +15,10 @@ enum {
     SECOND_LOOK = 32,    /* epochs before what was clearly worse is tried again */
     CLEARLY_WORSE = 115, /* percent of what calls take at the chosen pace */
     KEPT = 85,           /* percent of what they took before the trial */
+    CROWD_CALLERS = 64,  /* that call, at least */
+    CROWD_HERE = 12,     /* percent of their time that passes here, at least */
+    CROWD_UPSTREAM = 35, /* and at the upstream, at most */
+    CROWD_COUNTS = 115,  /* percent of what its calls take: it has to be better by more */
     SMOOTHING = 8,       /* the latest time counts for an eighth */
 };
 
@@ -70,7 +74,11 @@ void pace_init(Pace *pace, uint32_t slots)
 static uint32_t candidate_of(const Pace *pace, PaceKind kind)
 {
     uint32_t candidate = pace->chosen;
+    if (pace_is_crowd(pace, pace->chosen))
+        return kind == PACE_CROWD ? 1 : pace->chosen;
     switch (kind) {
+    case PACE_CROWD:
+        return pace->crowded ? pace->slowest + 1 : pace->chosen;
     case PACE_ONE_SLOT:
         return pace->slowest;
     case PACE_APART:
@@ -94,9 +102,12 @@ static double mean_time(const PaceLoad *load)
 
 static void choose(Pace *pace)
 {
+    bool leaves_crowd = pace_is_crowd(pace, pace->chosen);
     pace->chosen = pace->candidate;
     pace->step = 0;
     try_all_soon(pace);
+    if (leaves_crowd)
+        try_later(pace, PACE_CROWD, true);
 }
 
 static void reject(Pace *pace, bool clearly)
@@ -113,7 +124,8 @@ static bool step_chosen(Pace *pace, const PaceLoad *load)
     if (pace->step == 1)
         pace->before = mean_time(load);
     double kept = pace->before * KEPT / 100;
-    if (pace->step > 1 && mean_time(load) < kept && mean_time(&pace->of_candidate) < kept) {
+    if (pace->step > 1 && pace->kind != PACE_CROWD && mean_time(load) < kept &&
+        mean_time(&pace->of_candidate) < kept) {
         choose(pace);
         return true;
     }
@@ -143,12 +155,18 @@ static void begin_trial(Pace *pace, const PaceLoad *load)
     step_chosen(pace, load);
 }
 
+static double cost(const Pace *pace, uint32_t which, const PaceLoad *load)
+{
+    return pace_is_crowd(pace, which) ? mean_time(load) * CROWD_COUNTS / 100 : mean_time(load);
+}
+
 static bool step_candidate(Pace *pace, const PaceLoad *load)
 {
     pace->of_candidate.n_ended += load->n_ended;
     pace->of_candidate.waited += load->waited;
     const Round *round = &rounds[(pace->step++ - 1) / 2];
-    double percent = 100 * mean_time(&pace->of_candidate) / mean_time(&pace->of_chosen);
+    double percent = 100 * cost(pace, pace->candidate, &pace->of_candidate) /
+                     cost(pace, pace->chosen, &pace->of_chosen);
     if (percent < round->better) {
         choose(pace);
         return true;
@@ -177,9 +195,20 @@ static void notice_other_load(Pace *pace, const PaceLoad *load)
     }
 }
 
+static bool is_crowded(const Pace *pace, const PaceLoad *load)
+{
+    double time = (double)load->waited + (double)load->away; /* of all callers */
+    double at_upstream = (double)load->n_ended * (double)pace->upstream;
+    return time >= CROWD_CALLERS * (double)load->at &&
+           100 * (double)load->waited >= CROWD_HERE * time &&
+           100 * at_upstream <= CROWD_UPSTREAM * time;
+}
+
 static bool end_epoch(Pace *pace, const PaceLoad *load)
 {
     bool changed = false;
+    if (pace->now == pace->chosen)
+        pace->crowded = is_crowded(pace, load);
     if (pace->step == 0)
         notice_other_load(pace, load);
     if (!pace->shared)
@@ -206,6 +235,7 @@ static PaceLoad since(const PaceLoad *begin, const PaceLoad *load)
     return (PaceLoad){
         .n_ended = load->n_ended - begin->n_ended,
         .waited = load->waited - begin->waited,
+        .away = load->away - begin->away,
         .at = nsec_until(begin->at, load->at),
     };
 }

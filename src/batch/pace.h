@@ -9,6 +9,7 @@
  *     pace 1   every slot, returning callers are waited for
  *     pace 2   one slot less
  *     ...      to one slot
+ *     crowd    every slot, the crowd is waited for
  *
  * and others are tried in turn with the present one, for some batches each: one slot, pace 0 (only
  * it takes a crowd apart that travels together), one slot less than are in use, one more. One is
@@ -16,6 +17,13 @@
  * throughput, at a given rate less latency. A great difference is seen soon, a small one after
  * more batches. Trials that bring nothing become rare, those of what is clearly worse after a
  * second look, until the load changes.
+ *
+ * Where the upstream is fast, a busy crowd is away for longer than it is waited for, and comes in
+ * small batches that cost more than they gain. So the crowd is tried there as well: where so many
+ * callers call that others are under way while a batch waits, and where they spend no small part of
+ * their time here, but little of it at the upstream. It is not tried where they are elsewhere most
+ * of the time, as in an open loop: there each would wait for others that have no reason to come.
+ * And it has to be better by more than another pace.
  *
  * Only a batch that may still grow, and what stands behind it, is kept from an idle slot: a full
  * one gains nothing by waiting. A batch in flight for twice as long as they usually are does not
@@ -34,11 +42,13 @@ typedef struct PaceLoad {
     uint64_t n_ended;
     uint64_t n_pending;
     nsec_t waited; /* added up over all of them, wrapping around */
+    nsec_t away;   /* of their callers, before them: since their answers to earlier ones */
     nsec_t at;     /* as of when */
 } PaceLoad;
 
 /* What is tried, in turn. */
 typedef enum PaceKind {
+    PACE_CROWD, /* or back from it */
     PACE_ONE_SLOT,
     PACE_APART, /* pace 0 */
     PACE_FEWER_SLOTS,
@@ -48,7 +58,7 @@ typedef enum PaceKind {
 
 typedef struct Pace {
     uint32_t now;     /* the pace in force */
-    uint32_t slowest; /* one slot */
+    uint32_t slowest; /* one slot; the next is the crowd */
     uint32_t chosen;  /* the best so far */
     uint32_t candidate;
     PaceKind kind;               /* of the candidate */
@@ -60,6 +70,7 @@ typedef struct Pace {
     unsigned n_batches;             /* answered in it */
     uint32_t in_flight;             /* batches, added up over those */
     bool shared;                    /* in this epoch calls met: in a batch, or in flight */
+    bool crowded;                   /* the crowd may be tried: by the latest epoch of `chosen` */
     uint64_t epoch_calls;           /* of the latest epoch of `chosen` */
     uint32_t in_use;                /* slots on average, in that epoch */
     double rejected_at[PACE_KINDS]; /* what a call took at `chosen` then; 0: not rejected */
@@ -77,10 +88,16 @@ void pace_init(Pace *pace, uint32_t slots);
  * far. True when `chosen` has changed. */
 bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream, PaceLoad load);
 
+static inline bool pace_is_crowd(const Pace *pace, uint32_t which)
+{
+    return which > pace->slowest;
+}
+
 /* How many slots of a server may be used. */
 static inline uint32_t pace_slots(const Pace *pace)
 {
-    return pace->now == 0 ? pace->slowest : pace->slowest - pace->now + 1;
+    bool all = pace->now == 0 || pace_is_crowd(pace, pace->now);
+    return all ? pace->slowest : pace->slowest - pace->now + 1;
 }
 
 /* Whether a batch goes now to a server of which so many are used. A full one gains nothing by
@@ -95,6 +112,8 @@ static inline Gathering pace_gathering(const Pace *pace)
 {
     if (pace->now == 0)
         return GATHERING_NONE;
+    if (pace_is_crowd(pace, pace->now))
+        return GATHERING_CROWD;
     return pace_slots(pace) == 1 ? GATHERING_ONE_SLOT : GATHERING_SLOTS;
 }
 

@@ -5,18 +5,33 @@
 
 enum { SMOOTHING = 8 }; /* the latest time counts for an eighth */
 
-void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, nsec_t now)
+static void wait_for_crowd(Returning *returning, nsec_t window)
 {
-    if (returning->upstream == 0)
-        returning->upstream = upstream;
-    returning->upstream -= returning->upstream / SMOOTHING;
-    returning->upstream += upstream / SMOOTHING;
+    returning->patience = window;
+    returning->absence = returning->until = NSEC_NEVER;
+}
+
+static void wait_for_soon_back(Returning *returning, nsec_t window, nsec_t now)
+{
     nsec_t patience = nsec_min(returning->upstream, window);
     returning->patience = patience >= LEAST_PATIENCE ? patience : 0;
     returning->absence = 0;
     if (returning->patience > 0)
         returning->absence = nsec_max(patience, returning->upstream - returning->upstream / 4);
     returning->until = now + returning->absence;
+}
+
+void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, Gathering gathering,
+                     nsec_t now)
+{
+    if (returning->upstream == 0)
+        returning->upstream = upstream;
+    returning->upstream -= returning->upstream / SMOOTHING;
+    returning->upstream += upstream / SMOOTHING;
+    if (gathering == GATHERING_CROWD)
+        wait_for_crowd(returning, window);
+    else
+        wait_for_soon_back(returning, window, now);
     returning->n = 0;
     returning->round++;
 }

@@ -19,6 +19,9 @@
  * that is away for all of it may be waiting for another's answer, and would wait for its own. A
  * lone client waits for nobody, and where the upstream is fast nobody waits at all.
  *
+ * But for a crowd, where that has been found to pay (pace.h): there a batch waits for all callers
+ * of the latest answer, however long they were away, until `window` has passed.
+ *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once
 
@@ -31,6 +34,7 @@ typedef enum Gathering {
     GATHERING_NONE,
     GATHERING_SLOTS,    /* another batch may go meanwhile */
     GATHERING_ONE_SLOT, /* none may */
+    GATHERING_CROWD,    /* all of the latest answer, for `window` */
 } Gathering;
 
 typedef struct Returning {
@@ -43,7 +47,8 @@ typedef struct Returning {
 } Returning;
 
 /* An answer came that took `upstream`; whom it goes to is told by returning_answered(). */
-void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, nsec_t now);
+void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, Gathering gathering,
+                     nsec_t now);
 
 /* The caller has got all that it was owed. */
 static inline void returning_answered(Returning *returning, Caller *caller, nsec_t now)
@@ -80,6 +85,8 @@ static inline nsec_t returning_wait(const Returning *returning, Gathering gather
     if (gathering == GATHERING_NONE || returning->n == 0)
         return 0;
     nsec_t patience = returning->patience;
+    if (gathering == GATHERING_CROWD)
+        return since + patience;
     nsec_t next = patience * returning->n / (returning->n + n_here);
     next = gathering == GATHERING_ONE_SLOT ? 2 * next : next / 2;
     nsec_t until = nsec_min(returning->until, since + patience);

@@ -411,6 +411,13 @@ void pool_dispatch(Pool *pool, nsec_t now)
         fail_waiting(pool, now);
 }
 
+static const char *const gathering_texts[] = {
+    [GATHERING_NONE] = "",
+    [GATHERING_SLOTS] = ", returning callers are waited for",
+    [GATHERING_ONE_SLOT] = ", returning callers are waited for",
+    [GATHERING_CROWD] = ", all callers of the latest answer are waited for",
+};
+
 void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight)
 {
     if (batcher_params(pool->batcher)->flush != FLUSH_ADAPTIVE)
@@ -419,9 +426,7 @@ void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight)
     bool met = batch->n_taken > 1 || batch->sent > batch->since;
     if (pace_answered(&pool->pace, met, n_in_flight, upstream, batcher_load(pool->batcher, now)))
         log_debug("adaptive flush: %u slots of a server are used%s", pace_slots(&pool->pace),
-                  pace_gathering(&pool->pace) != GATHERING_NONE
-                      ? ", returning callers are waited for"
-                      : "");
+                  gathering_texts[pace_gathering(&pool->pace)]);
     batcher_set_gathering(pool->batcher, pace_gathering(&pool->pace));
 }
 

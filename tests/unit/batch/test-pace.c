@@ -23,7 +23,8 @@ typedef struct Story {
     Upstream upstream;
     GRand *noise;
     Pace pace;
-    bool fixed; /* it stays */
+    bool fixed;   /* it stays */
+    nsec_t think; /* of clients, on average */
     unsigned n_clients;
     FakeClient *clients[MAX_CROWD];
     nsec_t calls_at[MAX_CROWD]; /* NSEC_NEVER: has called */
@@ -49,7 +50,7 @@ static unsigned n_in_flight(const Story *story)
 static nsec_t work(Story *story, unsigned n_calls)
 {
     nsec_t usual = story->upstream.per_message + n_calls * story->upstream.per_call;
-    bool stalls = g_rand_int_range(story->noise, 0, 100) == 0;
+    bool stalls = g_rand_double(story->noise) * (double)(100 * NSEC_PER_MSEC) < (double)usual;
     return usual + noise(story, usual / 10) + (stalls ? noise(story, NSEC_PER_MSEC) : 0);
 }
 
@@ -93,7 +94,7 @@ static void receive(Story *story, InFlight *slot)
         for (unsigned k = 0; k < story->n_clients; k++) {
             if (story->clients[k] == client)
                 story->calls_at[k] =
-                    now + (20 + 3 * i) * NSEC_PER_USEC + noise(story, 20 * NSEC_PER_USEC);
+                    now + (20 + 3 * i) * NSEC_PER_USEC + noise(story, story->think);
         }
     }
     const Batch *batch = slot->flight->batch;
@@ -141,7 +142,9 @@ static void turn(Story *story)
 }
 
 /* At that pace, or at one that is found: FIND. */
-enum { FIND = -1 };
+enum { FIND = -1, CROWD = SLOTS + 1 };
+
+#define THINK (20 * NSEC_PER_USEC)
 
 static Story story_of(Upstream upstream, unsigned n_clients, int pace)
 {
@@ -149,6 +152,7 @@ static Story story_of(Upstream upstream, unsigned n_clients, int pace)
         .scenario = scenario_new(scenario_params()),
         .upstream = upstream,
         .noise = g_rand_new_with_seed(n_clients),
+        .think = THINK,
         .n_clients = n_clients,
     };
     pace_init(&story.pace, SLOTS);
@@ -187,11 +191,12 @@ static double speed(Story *story, nsec_t time)
     return (story->n_calls - before) * 1e9 / (double)(story->scenario->now - begin);
 }
 
-static double best_speed(Upstream upstream, unsigned n_clients)
+static double best_speed(Upstream upstream, unsigned n_clients, nsec_t think)
 {
     double best = 0;
-    for (int pace = 0; pace <= SLOTS; pace++) {
+    for (int pace = 0; pace <= CROWD; pace++) {
         Story story = story_of(upstream, n_clients, pace);
+        story.think = think;
         speed(&story, 50 * NSEC_PER_MSEC);
         best = MAX(best, speed(&story, 150 * NSEC_PER_MSEC));
         end_story(&story);
@@ -206,16 +211,23 @@ static const Upstream serial = {true, NSEC_PER_MSEC, 10 * NSEC_PER_USEC},
                       parallel = {false, 20 * NSEC_PER_USEC, 300 * NSEC_PER_USEC},
                       sleeping = {false, NSEC_PER_MSEC, 0};
 
-/* `after` so long with so many clients. */
-static void expect_found(Upstream upstream, unsigned n_clients, nsec_t after, double share)
+/* `after` so long with so many clients that think for that long. */
+static void expect_found_thinking(Upstream upstream, unsigned n_clients, nsec_t think, nsec_t after,
+                                  double share)
 {
-    double best = best_speed(upstream, n_clients);
+    double best = best_speed(upstream, n_clients, think);
     Story story = story_of(upstream, n_clients, FIND);
+    story.think = think;
     speed(&story, after);
     double found = speed(&story, 300 * NSEC_PER_MSEC);
     cr_expect_gt(found, share * best, "%u clients: %.0f/s, the best is %.0f/s", n_clients, found,
                  best);
     end_story(&story);
+}
+
+static void expect_found(Upstream upstream, unsigned n_clients, nsec_t after, double share)
+{
+    expect_found_thinking(upstream, n_clients, THINK, after, share);
 }
 
 Test(pace, what_is_found_is_about_as_good_as_the_best)
@@ -252,8 +264,89 @@ Test(pace, follows_when_the_upstream_changes)
     story.upstream = parallel;
     speed(&story, 3 * NSEC_PER_SEC);
     double found = speed(&story, 300 * NSEC_PER_MSEC);
-    cr_assert_gt(found, 0.85 * best_speed(parallel, 12));
+    cr_assert_gt(found, 0.85 * best_speed(parallel, 12, THINK));
     end_story(&story);
+}
+
+/* Each of them comes back when it likes: who waits for all waits for the last. */
+Test(pace, clients_that_take_their_time_are_not_held_up)
+{
+    static const Upstream fast = {true, 20 * NSEC_PER_USEC, 2 * NSEC_PER_USEC};
+    expect_found_thinking(fast, 80, 300 * NSEC_PER_USEC, NSEC_PER_SEC, 0.9);
+    expect_found_thinking(fast, 100, 600 * NSEC_PER_USEC, NSEC_PER_SEC, 0.9);
+}
+
+/* So many callers; a call takes `here`, and before it its caller was away. */
+typedef struct CrowdLoad {
+    unsigned n_callers;
+    nsec_t here, away, upstream;
+} CrowdLoad;
+
+static void crowd_answer(Pace *pace, PaceLoad *load, CrowdLoad of)
+{
+    load->n_ended++;
+    load->waited += of.here;
+    load->away += of.away;
+    load->at += (of.here + of.away) / of.n_callers;
+    pace_answered(pace, true, 1, of.upstream, *load);
+}
+
+static const CrowdLoad crowd_load = {100, 1000, 3000, 200};
+
+enum { MANY = 20000 };
+
+/* Where a call takes that time at the crowd's pace. */
+static unsigned answers_until(Pace *pace, PaceLoad *load, uint32_t chosen, nsec_t at_crowd)
+{
+    unsigned n = 0;
+    for (; n < MANY && pace->chosen != chosen; n++) {
+        CrowdLoad of = crowd_load;
+        of.here = pace->now == CROWD ? at_crowd : of.here;
+        crowd_answer(pace, load, of);
+    }
+    return n;
+}
+
+Test(pace, a_crowd_is_waited_for_as_long_as_that_pays)
+{
+    Pace pace;
+    PaceLoad load = {.n_pending = 1};
+    pace_init(&pace, SLOTS);
+    expect_eq(answers_until(&pace, &load, CROWD, 850), MANY, "a little is not enough");
+    expect(answers_until(&pace, &load, CROWD, 700) < MANY);
+    expect_eq(pace_slots(&pace), SLOTS);
+    expect_eq(pace_gathering(&pace), GATHERING_CROWD);
+    expect_eq(answers_until(&pace, &load, 1, 900), MANY);
+    expect(answers_until(&pace, &load, 1, 1500) < MANY);
+    expect_eq(pace_gathering(&pace), GATHERING_SLOTS);
+    for (unsigned i = 0; i < 400; i++) {
+        crowd_answer(&pace, &load, crowd_load);
+        expect(pace.now != CROWD, "tried again at once");
+    }
+}
+
+/* Callers that are away nine tenths of their time, that are at the upstream for most of it, and too
+ * few. */
+Test(pace, a_crowd_is_not_tried_where_it_cannot_pay)
+{
+    static const struct {
+        CrowdLoad load;
+        bool crowd;
+    } table[] = {{{100, 1000, 3000, 200}, true},
+                 {{100, 1000, 9000, 200}, false},
+                 {{100, 1000, 500, 800}, false},
+                 {{30, 1000, 3000, 200}, false}};
+    for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+        Pace pace;
+        PaceLoad load = {.n_pending = 1};
+        bool crowd = false;
+        pace_init(&pace, SLOTS);
+        for (unsigned n = 0; n < 10000; n++) {
+            crowd_answer(&pace, &load, table[i].load);
+            crowd = crowd || pace.now == CROWD;
+        }
+        expect_eq(crowd, table[i].crowd, "load %zu", i);
+    }
 }
 
 Test(pace, one_slot_leaves_only_gathering_to_be_tried)
@@ -322,7 +415,9 @@ Test(pace, load_counts_what_is_pending_with_its_time_so_far)
     cr_assert_eq(load.n_ended, 1);
     cr_assert_eq(load.n_pending, 1);
     cr_assert_eq(load.waited, (5 + 7) * NSEC_PER_MSEC);
+    cr_assert_eq(load.away, 0);
     client_sends_oneway(a, "log", "a2");
+    cr_assert_eq(batcher_load(scenario->batcher, scenario->now).away, 4 * NSEC_PER_MSEC);
     Flight *rest;
     while ((rest = scenario_take(scenario)) != NULL)
         flight_answers(rest);

@@ -221,6 +221,49 @@ Test(returning, nobody_waits_for_a_fast_upstream_or_for_clients_that_take_their_
     }
 }
 
+/* In front of a fast upstream and away for longer than the window, twice more since it was found
+ * that the crowd is to be waited for; another client is connected and does not call. */
+static Crowd found_crowd(void)
+{
+    Crowd crowd = crowd_of(20 * NSEC_PER_USEC, 2 * NSEC_PER_MSEC);
+    scenario_client(crowd.scenario);
+    batcher_set_gathering(crowd.scenario->batcher, GATHERING_CROWD);
+    for (unsigned round = 0; round < 2; round++) {
+        scenario_pass(crowd.scenario, crowd.think);
+        for (unsigned i = 0; i < CROWD; i++)
+            crowd_calls(&crowd, i);
+        crowd_is_answered(&crowd);
+    }
+    return crowd;
+}
+
+Test(returning, a_crowd_is_waited_for_however_long_it_was_away)
+{
+    Crowd crowd = found_crowd();
+    scenario_pass(crowd.scenario, crowd.think);
+    for (unsigned i = 0; i < CROWD; i++) {
+        assert_takes_nothing(crowd.scenario);
+        crowd_calls(&crowd, i);
+        scenario_pass(crowd.scenario, crowd.scenario->params.window / CROWD);
+    }
+    crowd_is_answered(&crowd);
+    scenario_end(crowd.scenario);
+}
+
+Test(returning, a_crowd_is_waited_for_no_longer_than_the_window)
+{
+    Crowd crowd = found_crowd();
+    Scenario *scenario = crowd.scenario;
+    scenario_pass(scenario, crowd.think);
+    crowd_calls(&crowd, 0);
+    scenario_pass(scenario, scenario->params.window - 1);
+    crowd_calls(&crowd, 1);
+    assert_takes_nothing(scenario);
+    scenario_pass(scenario, 1);
+    flight_answers(assert_takes(scenario, "a5 b5"));
+    scenario_end(scenario);
+}
+
 Test(returning, who_has_left_is_not_waited_for)
 {
     Crowd crowd = crowd_of(NSEC_PER_MSEC, 50 * NSEC_PER_USEC);
