@@ -331,7 +331,7 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
         batcher->load.waited -= now;
     }
     if (returning != NULL && caller->n_calls == 1) {
-        if (caller->answered != 0)
+        if (caller->answered != 0) /* since that it has not called */
             batcher->load.away += nsec_until(caller->answered, now);
         returning_called(returning, caller, now);
     } else {

@@ -27,7 +27,7 @@ typedef struct Caller {
     struct BlockCache *call_cache; /* of its small calls; NULL: none */
     struct Carrier *bound;       /* an unanswered ONEWAY went there: the next call must follow it */
     ListLink bound_link;         /* Carrier.bound */
-    nsec_t answered;             /* when it last got all that it was owed */
+    nsec_t answered;             /* when it got all that it was owed; 0: it has called since */
     struct Returning *returning; /* where it is waited for, if its round is still that one */
     uint32_t returning_round;
     bool returns;        /* its latest absence was short: returning.h */

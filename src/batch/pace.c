@@ -16,9 +16,10 @@ enum {
     CLEARLY_WORSE = 115, /* percent of what calls take at the chosen pace */
     KEPT = 85,           /* percent of what they took before the trial */
     CROWD_CALLERS = 64,  /* that call, at least */
-    CROWD_HERE = 12,     /* percent of their time that passes here, at least */
+    CROWD_HERE = 25,     /* percent of their time that passes here, at least */
     CROWD_UPSTREAM = 35, /* and at the upstream, at most */
-    CROWD_COUNTS = 115,  /* percent of what its calls take: it has to be better by more */
+    CROWD_COUNTS = 115,  /* percent of what its calls take: it has to be better by a fifth at first,
+                            and by a fifteenth to stay */
     SMOOTHING = 8,       /* the latest time counts for an eighth */
 };
 
@@ -100,10 +101,10 @@ static double mean_time(const PaceLoad *load)
     return (double)MAX(load->waited, 1) / (double)MAX(load->n_ended, 1);
 }
 
-static void choose(Pace *pace)
+static void choose(Pace *pace, uint32_t which)
 {
     bool leaves_crowd = pace_is_crowd(pace, pace->chosen);
-    pace->chosen = pace->candidate;
+    pace->chosen = which;
     pace->step = 0;
     try_all_soon(pace);
     if (leaves_crowd)
@@ -126,7 +127,7 @@ static bool step_chosen(Pace *pace, const PaceLoad *load)
     double kept = pace->before * KEPT / 100;
     if (pace->step > 1 && pace->kind != PACE_CROWD && mean_time(load) < kept &&
         mean_time(&pace->of_candidate) < kept) {
-        choose(pace);
+        choose(pace, pace->candidate);
         return true;
     }
     pace->of_chosen.n_ended += load->n_ended;
@@ -168,7 +169,7 @@ static bool step_candidate(Pace *pace, const PaceLoad *load)
     double percent = 100 * cost(pace, pace->candidate, &pace->of_candidate) /
                      cost(pace, pace->chosen, &pace->of_chosen);
     if (percent < round->better) {
-        choose(pace);
+        choose(pace, pace->candidate);
         return true;
     }
     if (percent >= round->worse)
@@ -195,13 +196,28 @@ static void notice_other_load(Pace *pace, const PaceLoad *load)
     }
 }
 
+/* What passes of the callers' time between two answers, in all. */
+static double time_of_callers(const PaceLoad *load)
+{
+    return (double)load->waited + (double)load->away;
+}
+
 static bool is_crowded(const Pace *pace, const PaceLoad *load)
 {
-    double time = (double)load->waited + (double)load->away; /* of all callers */
+    double time = time_of_callers(load);
     double at_upstream = (double)load->n_ended * (double)pace->upstream;
     return time >= CROWD_CALLERS * (double)load->at &&
            100 * (double)load->waited >= CROWD_HERE * time &&
            100 * at_upstream <= CROWD_UPSTREAM * time;
+}
+
+/* While it is waited for, a crowd is here for less of its time: half of that is still one. */
+static bool crowd_has_gone(const Pace *pace, const PaceLoad *load)
+{
+    double time = time_of_callers(load);
+    return pace_is_crowd(pace, pace->chosen) && pace->now == pace->chosen &&
+           (2 * time < CROWD_CALLERS * (double)load->at ||
+            2 * 100 * (double)load->waited < CROWD_HERE * time);
 }
 
 static bool end_epoch(Pace *pace, const PaceLoad *load)
@@ -211,12 +227,16 @@ static bool end_epoch(Pace *pace, const PaceLoad *load)
         pace->crowded = is_crowded(pace, load);
     if (pace->step == 0)
         notice_other_load(pace, load);
-    if (!pace->shared)
+    if (crowd_has_gone(pace, load)) {
+        choose(pace, 1);
+        changed = true;
+    } else if (!pace->shared) {
         pace->step = 0; /* nobody could have waited for anybody */
-    else if (pace->step > 0)
+    } else if (pace->step > 0) {
         changed = step_trial(pace, load);
-    else
+    } else {
         begin_trial(pace, load);
+    }
     pace->now = pace->step > 0 && pace->step % 2 == 0 ? pace->candidate : pace->chosen;
     return changed;
 }

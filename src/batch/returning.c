@@ -3,22 +3,25 @@
 /* Of less it is not worth a timer. */
 #define LEAST_PATIENCE (30 * NSEC_PER_USEC)
 
+/* A crowd's. Nobody of a busy one is away for longer. */
+#define MOST_PATIENCE (2 * NSEC_PER_MSEC)
+#define MOST_ABSENCE  (20 * NSEC_PER_MSEC)
+
 enum { SMOOTHING = 8 }; /* the latest time counts for an eighth */
 
 static void wait_for_crowd(Returning *returning, nsec_t window)
 {
-    returning->patience = window;
-    returning->absence = returning->until = NSEC_NEVER;
+    returning->patience = nsec_min(window, MOST_PATIENCE);
+    returning->absence = MOST_ABSENCE;
 }
 
-static void wait_for_soon_back(Returning *returning, nsec_t window, nsec_t now)
+static void wait_for_soon_back(Returning *returning, nsec_t window)
 {
     nsec_t patience = nsec_min(returning->upstream, window);
     returning->patience = patience >= LEAST_PATIENCE ? patience : 0;
     returning->absence = 0;
     if (returning->patience > 0)
         returning->absence = nsec_max(patience, returning->upstream - returning->upstream / 4);
-    returning->until = now + returning->absence;
 }
 
 void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, Gathering gathering,
@@ -31,7 +34,8 @@ void returning_begin(Returning *returning, nsec_t upstream, nsec_t window, Gathe
     if (gathering == GATHERING_CROWD)
         wait_for_crowd(returning, window);
     else
-        wait_for_soon_back(returning, window, now);
+        wait_for_soon_back(returning, window);
+    returning->until = now + returning->absence;
     returning->n = 0;
     returning->round++;
 }

@@ -17,10 +17,12 @@
  * Waited for are only callers whose absence was short the last time, and no longer than for such an
  * absence: `patience` or, if that is more, three quarters of the time that the upstream takes. One
  * that is away for all of it may be waiting for another's answer, and would wait for its own. A
- * lone client waits for nobody, and where the upstream is fast nobody waits at all.
+ * lone client waits for nobody, and where the upstream is fast nobody waits at all, but for a
+ * crowd.
  *
- * But for a crowd, where that has been found to pay (pace.h): there a batch waits for all callers
- * of the latest answer, however long they were away, until `window` has passed.
+ * A crowd, where that has been found to pay (pace.h), is waited for by other rules: for all callers
+ * of the latest answer who were away for less than 20 ms, until `patience` has passed, which is
+ * `window` and at most 2 ms.
  *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once
@@ -34,7 +36,7 @@ typedef enum Gathering {
     GATHERING_NONE,
     GATHERING_SLOTS,    /* another batch may go meanwhile */
     GATHERING_ONE_SLOT, /* none may */
-    GATHERING_CROWD,    /* all of the latest answer, for `window` */
+    GATHERING_CROWD,    /* others are under way meanwhile */
 } Gathering;
 
 typedef struct Returning {
@@ -74,6 +76,7 @@ static inline void returning_forget(Caller *caller)
 static inline void returning_called(const Returning *returning, Caller *caller, nsec_t now)
 {
     caller->returns = nsec_until(caller->answered, now) <= returning->absence;
+    caller->answered = 0;
     returning_forget(caller);
 }
 
@@ -85,10 +88,10 @@ static inline nsec_t returning_wait(const Returning *returning, Gathering gather
     if (gathering == GATHERING_NONE || returning->n == 0)
         return 0;
     nsec_t patience = returning->patience;
+    nsec_t until = nsec_min(returning->until, since + patience);
     if (gathering == GATHERING_CROWD)
-        return since + patience;
+        return until;
     nsec_t next = patience * returning->n / (returning->n + n_here);
     next = gathering == GATHERING_ONE_SLOT ? 2 * next : next / 2;
-    nsec_t until = nsec_min(returning->until, since + patience);
     return nsec_min(until, nsec_max(since, latest) + next);
 }

@@ -223,11 +223,14 @@ Test(returning, nobody_waits_for_a_fast_upstream_or_for_clients_that_take_their_
 
 /* In front of a fast upstream and away for longer than the window, twice more since it was found
  * that the crowd is to be waited for; another client is connected and does not call. */
-static Crowd found_crowd(void)
+static Crowd found_crowd(nsec_t window)
 {
-    Crowd crowd = crowd_of(20 * NSEC_PER_USEC, 2 * NSEC_PER_MSEC);
+    Crowd crowd = crowd_of(20 * NSEC_PER_USEC, 4 * NSEC_PER_MSEC);
     scenario_client(crowd.scenario);
     batcher_set_gathering(crowd.scenario->batcher, GATHERING_CROWD);
+    BatcherParams params = *batcher_params(crowd.scenario->batcher);
+    params.window = window;
+    batcher_set_params(crowd.scenario->batcher, &params);
     for (unsigned round = 0; round < 2; round++) {
         scenario_pass(crowd.scenario, crowd.think);
         for (unsigned i = 0; i < CROWD; i++)
@@ -237,30 +240,46 @@ static Crowd found_crowd(void)
     return crowd;
 }
 
-Test(returning, a_crowd_is_waited_for_however_long_it_was_away)
+Test(returning, a_crowd_is_waited_for_although_it_is_away_for_long)
 {
-    Crowd crowd = found_crowd();
+    Crowd crowd = found_crowd(NSEC_PER_MSEC);
     scenario_pass(crowd.scenario, crowd.think);
     for (unsigned i = 0; i < CROWD; i++) {
         assert_takes_nothing(crowd.scenario);
         crowd_calls(&crowd, i);
-        scenario_pass(crowd.scenario, crowd.scenario->params.window / CROWD);
+        scenario_pass(crowd.scenario, NSEC_PER_MSEC / 4);
     }
     crowd_is_answered(&crowd);
     scenario_end(crowd.scenario);
 }
 
-Test(returning, a_crowd_is_waited_for_no_longer_than_the_window)
+static void expect_crowd_waits(nsec_t window, nsec_t at_most)
 {
-    Crowd crowd = found_crowd();
+    Crowd crowd = found_crowd(window);
     Scenario *scenario = crowd.scenario;
     scenario_pass(scenario, crowd.think);
     crowd_calls(&crowd, 0);
-    scenario_pass(scenario, scenario->params.window - 1);
+    scenario_pass(scenario, at_most - 1);
     crowd_calls(&crowd, 1);
     assert_takes_nothing(scenario);
     scenario_pass(scenario, 1);
     flight_answers(assert_takes(scenario, "a5 b5"));
+    scenario_end(scenario);
+}
+
+Test(returning, a_crowd_is_waited_for_no_longer_than_the_window_and_2_ms)
+{
+    expect_crowd_waits(NSEC_PER_MSEC, NSEC_PER_MSEC);
+    expect_crowd_waits(10 * NSEC_PER_MSEC, 2 * NSEC_PER_MSEC);
+}
+
+Test(returning, a_crowd_that_has_gone_is_not_waited_for)
+{
+    Crowd crowd = found_crowd(NSEC_PER_MSEC);
+    Scenario *scenario = crowd.scenario;
+    scenario_pass(scenario, 20 * NSEC_PER_MSEC);
+    crowd_calls(&crowd, 0);
+    flight_answers(assert_takes(scenario, "a5"));
     scenario_end(scenario);
 }
 
