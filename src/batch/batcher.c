@@ -331,12 +331,14 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now)
         batcher->load.waited -= now;
     }
     if (returning != NULL && caller->n_calls == 1) {
-        if (caller->answered != 0) /* since that it has not called */
-            batcher->load.away += nsec_until(caller->answered, now);
+        if (caller->answered != 0)
+            batcher->load.away +=
+                nsec_min(nsec_until(caller->answered, now), RETURNING_MOST_ABSENCE);
         returning_called(returning, caller, now);
     } else {
         returning_forget(caller);
     }
+    caller->answered = 0;
     batcher->counters->pending_calls++;
     batcher->counters->pending_bytes += call_memory(call);
     if (call->form.protocol != batcher->params.upstream.protocol)

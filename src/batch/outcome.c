@@ -178,7 +178,7 @@ static void note_upstream_time(Batcher *batcher, const Batch *batch, nsec_t now)
         return;
     Returning *returning = batch->group->returning;
     Batch *open = batch->group->open;
-    if (open != NULL && batcher->blocked)
+    if (open != NULL && batcher->blocked && batcher->gathering != GATHERING_CROWD)
         open->gathers = now;
     returning_begin(returning, time, batcher->params.window, batcher->gathering, now);
 }

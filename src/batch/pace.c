@@ -15,7 +15,7 @@ enum {
     SECOND_LOOK = 32,    /* epochs before what was clearly worse is tried again */
     CLEARLY_WORSE = 115, /* percent of what calls take at the chosen pace */
     KEPT = 85,           /* percent of what they took before the trial */
-    CROWD_CALLERS = 64,  /* that call, at least */
+    CROWD_CALLERS = 64,  /* at least, here and away */
     CROWD_HERE = 25,     /* percent of their time that passes here, at least */
     CROWD_UPSTREAM = 35, /* and at the upstream, at most */
     CROWD_COUNTS = 115,  /* percent of what its calls take: it has to be better by a fifth at first,
@@ -119,7 +119,8 @@ static void reject(Pace *pace, bool clearly)
 }
 
 /* An epoch at the chosen pace. Callers whom the candidate has brought together may stay so for a
- * while: what they gain by that is the candidate's doing. */
+ * while: what they gain by that is the candidate's doing. A crowd is brought together anew by each
+ * batch that waits. */
 static bool step_chosen(Pace *pace, const PaceLoad *load)
 {
     if (pace->step == 1)

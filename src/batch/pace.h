@@ -11,12 +11,12 @@
  *     ...      to one slot
  *     crowd    every slot, the crowd is waited for
  *
- * and others are tried in turn with the present one, for some batches each: one slot, pace 0 (only
- * it takes a crowd apart that travels together), one slot less than are in use, one more. One is
- * kept when calls take clearly less time with it. At a given number of busy clients that means more
- * throughput, at a given rate less latency. A great difference is seen soon, a small one after
- * more batches. Trials that bring nothing become rare, those of what is clearly worse after a
- * second look, until the load changes.
+ * and others are tried in turn with the present one, for some batches each: the crowd, one slot,
+ * pace 0 (only it takes a crowd apart that travels together), one slot less than are in use, one
+ * more. One is kept when calls take clearly less time with it. At a given number of busy clients
+ * that means more throughput, at a given rate less latency. A great difference is seen soon, a
+ * small one after more batches. Trials that bring nothing become rare, those of what is clearly
+ * worse after a second look, until the load changes.
  *
  * Where the upstream is fast, a busy crowd is away for longer than it is waited for, and comes in
  * small batches that cost more than they gain. So the crowd is tried there as well: where so many
@@ -42,8 +42,8 @@ typedef struct PaceLoad {
     uint64_t n_ended;
     uint64_t n_pending;
     nsec_t waited; /* added up over all of them, wrapping around */
-    nsec_t away;   /* of their callers, before them: since their answers to earlier ones */
-    nsec_t at;     /* as of when */
+    nsec_t away; /* of their callers before: since earlier answers, up to RETURNING_MOST_ABSENCE */
+    nsec_t at;   /* as of when */
 } PaceLoad;
 
 /* What is tried, in turn. */

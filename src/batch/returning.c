@@ -3,16 +3,15 @@
 /* Of less it is not worth a timer. */
 #define LEAST_PATIENCE (30 * NSEC_PER_USEC)
 
-/* A crowd's. Nobody of a busy one is away for longer. */
+/* With a crowd. */
 #define MOST_PATIENCE (2 * NSEC_PER_MSEC)
-#define MOST_ABSENCE  (20 * NSEC_PER_MSEC)
 
 enum { SMOOTHING = 8 }; /* the latest time counts for an eighth */
 
 static void wait_for_crowd(Returning *returning, nsec_t window)
 {
     returning->patience = nsec_min(window, MOST_PATIENCE);
-    returning->absence = MOST_ABSENCE;
+    returning->absence = RETURNING_MOST_ABSENCE;
 }
 
 static void wait_for_soon_back(Returning *returning, nsec_t window)

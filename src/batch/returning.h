@@ -21,8 +21,8 @@
  * crowd.
  *
  * A crowd, where that has been found to pay (pace.h), is waited for by other rules: for all callers
- * of the latest answer who were away for less than 20 ms, until `patience` has passed, which is
- * `window` and at most 2 ms.
+ * of the latest answer who were away for RETURNING_MOST_ABSENCE or less, until `patience` has
+ * passed, which is `window` and at most 2 ms. That counts from the batch's first call in any case.
  *
  * Kept for each envelope group and each native method: their times differ. */
 #pragma once
@@ -32,11 +32,14 @@
 #include "base/nsec.h"
 #include "batch/caller.h"
 
+/* Nobody of a busy crowd is away for longer: who is, is elsewhere. */
+#define RETURNING_MOST_ABSENCE (20 * NSEC_PER_MSEC)
+
 typedef enum Gathering {
     GATHERING_NONE,
     GATHERING_SLOTS,    /* another batch may go meanwhile */
     GATHERING_ONE_SLOT, /* none may */
-    GATHERING_CROWD,    /* others are under way meanwhile */
+    GATHERING_CROWD,
 } Gathering;
 
 typedef struct Returning {
@@ -76,7 +79,6 @@ static inline void returning_forget(Caller *caller)
 static inline void returning_called(const Returning *returning, Caller *caller, nsec_t now)
 {
     caller->returns = nsec_until(caller->answered, now) <= returning->absence;
-    caller->answered = 0;
     returning_forget(caller);
 }
 

@@ -244,10 +244,11 @@ Test(returning, a_crowd_is_waited_for_although_it_is_away_for_long)
 {
     Crowd crowd = found_crowd(NSEC_PER_MSEC);
     scenario_pass(crowd.scenario, crowd.think);
-    for (unsigned i = 0; i < CROWD; i++) {
+    crowd_calls(&crowd, 0);
+    for (unsigned i = 1; i < CROWD; i++) {
+        scenario_pass(crowd.scenario, NSEC_PER_MSEC / 4);
         assert_takes_nothing(crowd.scenario);
         crowd_calls(&crowd, i);
-        scenario_pass(crowd.scenario, NSEC_PER_MSEC / 4);
     }
     crowd_is_answered(&crowd);
     scenario_end(crowd.scenario);
@@ -273,11 +274,32 @@ Test(returning, a_crowd_is_waited_for_no_longer_than_the_window_and_2_ms)
     expect_crowd_waits(10 * NSEC_PER_MSEC, 2 * NSEC_PER_MSEC);
 }
 
+/* d waits for a slot when a, b and c are answered. */
+Test(returning, a_crowd_is_waited_for_no_longer_because_a_slot_becomes_free)
+{
+    Crowd crowd = found_crowd(NSEC_PER_MSEC);
+    Scenario *scenario = crowd.scenario;
+    for (unsigned i = 0; i < CROWD; i++)
+        crowd_calls(&crowd, i);
+    Flight *flight = assert_takes(scenario, "a5 b5 c5");
+    client_calls(scenario_client(scenario), "echo", "d");
+    nsec_t since = scenario->now;
+    batcher_set_blocked(scenario->batcher, true);
+    scenario_pass(scenario, NSEC_PER_MSEC / 2);
+    flight_answers(flight);
+    batcher_set_blocked(scenario->batcher, false);
+    assert_takes_nothing(scenario);
+    expect_eq(batcher_next_window(scenario->batcher, scenario->now), since + NSEC_PER_MSEC);
+    scenario_pass(scenario, NSEC_PER_MSEC / 2);
+    flight_answers(assert_takes(scenario, "d"));
+    scenario_end(scenario);
+}
+
 Test(returning, a_crowd_that_has_gone_is_not_waited_for)
 {
     Crowd crowd = found_crowd(NSEC_PER_MSEC);
     Scenario *scenario = crowd.scenario;
-    scenario_pass(scenario, 20 * NSEC_PER_MSEC);
+    scenario_pass(scenario, RETURNING_MOST_ABSENCE);
     crowd_calls(&crowd, 0);
     flight_answers(assert_takes(scenario, "a5"));
     scenario_end(scenario);
