@@ -32,14 +32,14 @@
 #include "base/nsec.h"
 #include "batch/caller.h"
 
-/* Nobody of a busy crowd is away for longer: who is, is elsewhere. */
+/* Who is away for longer is elsewhere, or one of so many that others are always there. */
 #define RETURNING_MOST_ABSENCE (20 * NSEC_PER_MSEC)
 
 typedef enum Gathering {
     GATHERING_NONE,
     GATHERING_SLOTS,    /* another batch may go meanwhile */
     GATHERING_ONE_SLOT, /* none may */
-    GATHERING_CROWD,
+    GATHERING_CROWD,    /* by the rules for a crowd */
 } Gathering;
 
 typedef struct Returning {

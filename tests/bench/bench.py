@@ -16,7 +16,7 @@ import peers
 import pictures
 from ledger import Ledger, print_head
 from machine import DISTURBED, Watch
-from rows import ROWS, Bench
+from rows import FLUSH_ROUNDS, ROWS, Bench
 
 DESCRIPTION = """\
 Runs thrift-batchd beside HAProxy (TCP mode, one thread), nginx (stream, one worker), a minimal
@@ -99,7 +99,8 @@ def main():
     peers.harness.allow_many_descriptors()
     print(f"What is measured runs on CPU {peers.MEASURED}, the load and the upstream on CPU "
           f"{peers.LOAD}. Median of {options.rounds} interleaved rounds, {options.seconds:g} s a "
-          f"load.\n32 B payload, framed binary, unless a line says otherwise.\n")
+          f"load;\nflush: of {FLUSH_ROUNDS * options.rounds}, {options.seconds / 2:g} s a load.\n"
+          f"32 B payload, framed binary, unless a line says otherwise.\n")
     print_head()
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         bench = Bench(options, ledger, directory)

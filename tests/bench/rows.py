@@ -23,7 +23,7 @@ AGAINST_FLOOR = {100: 1.2, 1000: 1.0, 9000: 1.0}
 ADAPTIVES_US = {"adaptive 500us": 500, "adaptive 2ms": 2000}
 WINDOWS_US = {"window 100us": 100, "window 500us": 500, "window 2ms": 2000}
 FLUSH_LOADS = (1, 2, 5, 10, 30, 100, 300, 1000)
-NOISE = 0.05  # by which the median of such loads is off
+NOISE = 0.05  # by which the median of such loads is off, and more
 FLUSH_ROUNDS = 2  # times as many as of other rows: what is compared differs by little
 
 

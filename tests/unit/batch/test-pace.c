@@ -47,6 +47,7 @@ static unsigned n_in_flight(const Story *story)
     return n;
 }
 
+/* It stalls once in a tenth of a second of work. */
 static nsec_t work(Story *story, unsigned n_calls)
 {
     nsec_t usual = story->upstream.per_message + n_calls * story->upstream.per_call;
@@ -523,10 +524,7 @@ Test(pace, what_is_clearly_worse_is_not_tried_again_soon)
 /* The answer to a call of the one client, which took so long. */
 static void lone_answer(Pace *pace, PaceLoad *load, nsec_t took)
 {
-    load->n_ended++;
-    load->waited += took;
-    load->at += took;
-    pace_answered(pace, true, 1, took, *load);
+    crowd_answer(pace, load, (CrowdLoad){1, took, 0, took, false});
 }
 
 /* Answers until one slot is chosen, at most so many. A call takes one time at one slot and another
