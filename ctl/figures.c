@@ -33,6 +33,8 @@ char *figure_bytes(double bytes)
 
 char *figure_time(double seconds)
 {
+    if (isnan(seconds))
+        return g_strdup("-");
     if (seconds < 0.9995e-3)
         return g_strdup_printf("%.0f us", seconds * 1e6);
     if (seconds < 0.09995)

@@ -63,12 +63,13 @@ static double count_of(JsonObject *histogram, double bound)
     return 0;
 }
 
-/* What that part of the values between the two documents does not pass; 0 without any. */
+/* What that part of the values between the two documents does not pass; NAN without any. */
 static double quantile(JsonObject *before, JsonObject *stats, const char *name, double part)
 {
     JsonObject *was = document_object(before, name);
     JsonObject *is = document_object(stats, name);
-    double n = document_number(is, "count") - document_number(was, "count"), so_far = 0, bound = 0;
+    double n = document_number(is, "count") - document_number(was, "count"), so_far = 0;
+    double bound = NAN;
     for (guint i = 0; n > 0 && i < document_length(is, "buckets") && so_far < n * part; i++) {
         bound = json_array_get_double_element(bucket(is, i), 0);
         so_far += json_array_get_double_element(bucket(is, i), 1) - count_of(was, bound);

@@ -1,5 +1,7 @@
 #include "view.h"
 
+#include <math.h>
+
 #include "document.h"
 #include "figures.h"
 #include "table.h"
@@ -71,10 +73,12 @@ static void add_limited(Table *table, const char *name, const char *path, JsonOb
 static void add_times(Table *table, const char *name, JsonObject *stats, const char *histogram)
 {
     static const char *const parts[] = {"p50", "p99", "max"};
+    g_autofree char *count = g_strconcat(histogram, ".count", NULL);
+    bool any = document_number(stats, count) > 0;
     GString *text = g_string_new(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autofree char *path = g_strdup_printf("%s.%s", histogram, parts[i]);
-        g_autofree char *time = figure_time(document_number(stats, path));
+        g_autofree char *time = figure_time(any ? document_number(stats, path) : NAN);
         g_string_append_printf(text, "%s%s %s", i > 0 ? ", " : "", parts[i], time);
     }
     add_pair(table, name, "%s", text->str);

@@ -63,6 +63,10 @@ def batchd(bench, upstream, directory):
 
 # --- reading --------------------------------------------------------------------------------------
 
+def test_before_the_first_call_no_time_is_shown(batchd):
+    assert re.search(r"^  call time +p50 -, p99 -, max -$", output("status", at=batchd), re.M)
+
+
 def test_what_it_shows_is_what_was_sent(batchd, upstream):
     crowd(batchd, 10, 1500)
     eventually(lambda: stats(batchd)["clients"] == 0)
@@ -317,6 +321,7 @@ def test_watch_prints_a_line_a_second(bench, batchd):
     bench.on_end(process.kill)
     lines = process.out.wait_for(r"running  ([\d,]+) calls/s  .*  1 of 1 servers up$", 2)
     assert [line[1] for line in lines] == ["0", "0"]
+    assert all("calls a batch  p50 -  p99 -  " in line[0] for line in lines), "nothing took 0 us"
     process.signal(signal.SIGINT)
     assert process.wait() == 0
     assert process.log.text() == ""

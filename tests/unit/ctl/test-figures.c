@@ -1,5 +1,6 @@
 /* Numbers and tables as people read them. */
 #include <criterion/criterion.h>
+#include <math.h>
 
 #include "figures.h"
 #include "table.h"
@@ -38,7 +39,7 @@ Test(figures, times_have_the_unit_that_fits)
     static const Case cases[] = {{0, "0 us"},          {310e-6, "310 us"},  {999.4e-6, "999 us"},
                                  {999.6e-6, "1.0 ms"}, {5.24e-3, "5.2 ms"}, {99.94e-3, "99.9 ms"},
                                  {99.96e-3, "100 ms"}, {0.9994, "999 ms"},  {0.9996, "1.00 s"},
-                                 {68.719, "68.72 s"}};
+                                 {68.719, "68.72 s"},  {NAN, "-"}};
     expect(figure_time, cases, G_N_ELEMENTS(cases));
 }
 
