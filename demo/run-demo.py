@@ -64,6 +64,16 @@ class Program:
                 self.ready.set()
         self.ready.set()
 
+    def said(self, pattern):
+        """What it has said, or says within a moment, in the pattern's group."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self.popen.poll() is None:
+            for line in list(self.lines):
+                if found := re.search(pattern, line):
+                    return found[1]
+            time.sleep(0.01)
+        raise Failed(f"it did not say {pattern!r}:\n" + "\n".join(self.lines))
+
     def end(self):
         """Ends it and returns its status."""
         if self.popen.poll() is None:
@@ -371,16 +381,19 @@ def stay(directory, wrap):
 def show_addresses(upstream, daemon):
     host, port = daemon.address.rsplit(":", 1)
     crowd = os.path.relpath(os.environ["CROWD"])
+    ctl = os.path.relpath(os.environ["BATCHCTL"])
     gen_py = os.path.relpath(os.environ["GEN_PY"])
     print(f"""Still up, until Ctrl-C:
 
   daemon    {BOLD}{daemon.address}{PLAIN}   (any Thrift client: framed or not, binary or compact)
   upstream  {BOLD}{upstream.address}{PLAIN}   (the server itself: framed, binary; idl/demo.thrift)
+  status    {BOLD}http://{daemon.said("^http on (.+)")}/{PLAIN}   (metrics at /metrics)
 
 Try it from another terminal, in {os.getcwd()}:
 
   {crowd} --connect {daemon.address} --connections 100 --calls 200
   {crowd} --connect {upstream.address} --connections 100 --calls 20
+  {ctl} --socket {daemon.said("^fb303 on (.+)")} status
 
   PYTHONPATH={gen_py} /usr/bin/python3 -c 'from thrift.protocol.TBinaryProtocol import \
 TBinaryProtocol as P; from thrift.transport import TSocket, TTransport; from thrift_batch_demo \
