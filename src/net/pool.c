@@ -51,6 +51,12 @@ void pool_pause_connecting(Pool *pool, const Server *server, int code)
     loop_timer_set(&pool->connecting_pause, now + CONNECTING_PAUSE);
 }
 
+static void restart_pace(Pool *pool)
+{
+    pace_init(&pool->pace, pool->params.connections);
+    batcher_set_gathering(pool->batcher, pace_gathering(&pool->pace));
+}
+
 void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batcher,
                LoopTask *dispatch, void (*on_answers)(void *data), void (*on_server_up)(void *data),
                void *data)
@@ -68,7 +74,7 @@ void pool_init(Pool *pool, const PoolParams *params, Loop *loop, Batcher *batche
     list_init(&pool->closed);
     list_init(&pool->abandoned);
     loop_task_init(&pool->release, release, pool);
-    pace_init(&pool->pace, params->connections);
+    restart_pace(pool);
     loop_timer_init(&pool->overdue, loop, dispatch_again, pool);
     loop_timer_init(&pool->resolving, loop, dispatch_again, pool);
     loop_timer_init(&pool->connecting_pause, loop, dispatch_again, pool);
@@ -98,10 +104,11 @@ void pool_start(Pool *pool, const ServerList *servers)
 void pool_set_params(Pool *pool, const PoolParams *params)
 {
     bool asks = pool->params.asks;
-    if (params->connections != pool->params.connections)
-        pace_init(&pool->pace, params->connections);
+    bool restarts = params->connections != pool->params.connections;
     pool->params = *params;
     pool->params.asks = asks;
+    if (restarts)
+        restart_pace(pool);
     pool->has_surplus = true;
     LIST_EACH (&pool->servers, link)
         server_watch_idle_slots(LIST_OWNER(link, Server, pool_link));
