@@ -1,8 +1,8 @@
 /* Calls that are passed through. Under strict order a caller has at most one batch of them, which
  * it may extend while it is in flight; under relaxed order each call is a batch of its own.
  *
- * A ONEWAY is over when it is written, but its server may still be busy with it: its caller is
- * bound to the connection, and its next call follows there, whatever its method. */
+ * A ONEWAY is over when all of it is written, but its server may still be busy with it: its caller
+ * is bound to the connection, and its next call follows there, whatever its method. */
 #include "base/check.h"
 #include "batch/batcher-internal.h"
 #include "batch/dedupe.h"
@@ -104,6 +104,10 @@ Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nse
         batcher->counters->passthrough_calls++;
         if (call->attempts == 0 && !call->unbatched)
             retry_budget_add(&batcher->retry_budget, 1, now);
+        if (call->oneway)
+            bind(call->caller, carrier);
+        else
+            through_unbind(call->caller); /* its reply will tell that the others are over */
         if (!batcher_is_strict(batcher)) /* else it stays as busy as it was */
             batcher_release_held(batcher, call->caller, now);
     }
@@ -114,14 +118,8 @@ void batcher_through_written(Batcher *batcher, Batch *batch, nsec_t now)
 {
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        if (call->state != CALL_STATE_SENT)
-            continue;
-        if (!call->oneway) {
-            through_unbind(call->caller); /* its reply will tell that the others are over */
-            continue;
-        }
-        bind(call->caller, batch->carrier);
-        batcher_end_call(batcher, call, CALL_OUTCOME_OK, now);
+        if (call->state == CALL_STATE_SENT && call->oneway)
+            batcher_end_call(batcher, call, CALL_OUTCOME_OK, now);
     }
 }
 

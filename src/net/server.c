@@ -292,10 +292,10 @@ void server_watch_idle_slots(Server *server)
     }
 }
 
-/* An idle connection on which a ONEWAY is under way, or which the call behind it is to follow. */
+/* An idle connection on which the call behind a ONEWAY is to follow. */
 static bool is_needed(const Slot *slot)
 {
-    return slot->unsent.len > 0 || !list_empty(&slot->carrier.bound);
+    return !list_empty(&slot->carrier.bound);
 }
 
 bool server_close_surplus(Server *server)

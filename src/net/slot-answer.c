@@ -22,16 +22,23 @@ static uint32_t n_batches_on(const Server *server)
     return n;
 }
 
+/* Nothing is under way any more. What it answered without having read it is of no use for others.
+ */
+static void leave_busy(Slot *slot)
+{
+    if (slot->unsent.len == 0)
+        slot_become_idle(slot);
+    else
+        slot_close(slot, "");
+}
+
 void slot_finish_batch(Slot *slot)
 {
     Pool *pool = slot->server->pool;
     if (slot->kind == SLOT_KIND_BATCH)
         pool_answered(pool, slot->batch, n_batches_on(slot->server));
     Batch *batch = slot_release_batch(slot);
-    if (slot->unsent.len == 0 || slot->kind == SLOT_KIND_THROUGH)
-        slot_become_idle(slot);
-    else /* an answer to what it cannot have read: of no use for another batch */
-        slot_close(slot, "");
+    leave_busy(slot);
     if (slot->state == SLOT_STATE_IDLE)
         server_slot_idle(slot->server, slot);
     batcher_finish(pool->batcher, batch, loop_now(pool->loop));
@@ -96,10 +103,7 @@ static void take_unknown_method(Slot *slot, const char *why)
         server_unknown_native(slot->server, batch->group->method->policy, why);
     else
         server_told(slot->server, false, why);
-    if (slot->unsent.len == 0)
-        slot_become_idle(slot);
-    else /* an answer to what it cannot have read */
-        slot_close(slot, "");
+    leave_busy(slot);
     nsec_t now = loop_now(pool->loop);
     batcher_pass_through(pool->batcher, batch, now + pool->params.batch_retry_interval, now);
 }
@@ -144,7 +148,7 @@ static void take_told(Slot *slot, const Message *reply)
         return;
     }
     slot->asking = false;
-    slot_become_idle(slot);
+    leave_busy(slot);
     server_told(slot->server, status == SPLIT_OK, why);
 }
 

@@ -100,6 +100,18 @@ Call *slot_owed_from(const Batch *batch, Call *call)
     return call != NULL && call->state != CALL_STATE_WAITING ? call : NULL;
 }
 
+/* Of calls that are passed through: the ONEWAYs among them are over. Before, they are as much a
+ * load as any other call. */
+static void all_written(Slot *slot)
+{
+    Pool *pool = slot->server->pool;
+    batcher_through_written(pool->batcher, slot->batch, loop_now(pool->loop));
+    slot_count_inflight(slot);
+    slot->due = slot_owed_from(slot->batch, slot->due);
+    if (slot->due == NULL && !list_linked(&slot->batch->waiting_link))
+        slot_finish_batch(slot);
+}
+
 void slot_send_through(Slot *slot, Batch *batch)
 {
     Pool *pool = slot->server->pool;
@@ -109,6 +121,8 @@ void slot_send_through(Slot *slot, Batch *batch)
         become_busy(slot);
     slot->batch = batch;
     Call *first = batcher_send_through(pool->batcher, batch, &slot->carrier, now);
+    if (batcher_params(pool->batcher)->ordering == ORDERING_RELAXED)
+        loop_defer(pool->loop, pool->dispatch); /* held calls may have been released */
     if (first != NULL) {
         struct iovec *iovecs = pool_iovecs(pool, join_max_iovecs(batch));
         size_t n = join_singles(batch, first, batcher_params(pool->batcher), slot->seqid, iovecs);
@@ -122,16 +136,12 @@ void slot_send_through(Slot *slot, Batch *batch)
                 slot_lost(slot, "the connection was lost");
             return;
         }
-        batcher_through_written(pool->batcher, batch, now);
-        if (batcher_params(pool->batcher)->ordering == ORDERING_RELAXED)
-            loop_defer(pool->loop, pool->dispatch); /* held calls may have been released */
         slot_count_inflight(slot);
         if (slot->due == NULL)
             slot->due = first;
     }
-    slot->due = slot_owed_from(batch, slot->due);
-    if (slot->due == NULL)
-        slot_finish_batch(slot);
+    if (slot->unsent.len == 0)
+        all_written(slot);
 }
 
 void slot_ask(Slot *slot)
@@ -150,15 +160,23 @@ void slot_ask(Slot *slot)
 
 void slot_write_unsent(Slot *slot)
 {
-    ssize_t len = send(slot->fd, slot->unsent.data, slot->unsent.len, MSG_NOSIGNAL);
+    Buffer *unsent = &slot->unsent;
+    ssize_t len = send(slot->fd, unsent->data + slot->n_written, unsent->len - slot->n_written,
+                       MSG_NOSIGNAL);
     if (len < 0) {
         if (errno != EAGAIN && errno != EINTR)
             slot_lost(slot, g_strerror(errno));
         return;
     }
-    buffer_drop(&slot->unsent, (size_t)len);
-    if (slot->unsent.len > 0)
+    slot->n_written += (size_t)len;
+    if (slot->n_written < unsent->len / 2) /* so that no byte is moved more than once or twice */
         return;
-    buffer_clear(&slot->unsent);
+    buffer_drop(unsent, slot->n_written);
+    slot->n_written = 0;
+    if (unsent->len > 0)
+        return;
+    buffer_clear(unsent);
     slot_set_events(slot, EV_READ);
+    if (slot->kind == SLOT_KIND_THROUGH && slot->batch != NULL)
+        all_written(slot);
 }

@@ -129,7 +129,6 @@ void slot_close(Slot *slot, const char *text)
     end(slot, false, text);
 }
 
-/* The connection failed while a call was on it, or while it was being made. */
 void slot_fail(Slot *slot, ServerFailure failure, const char *why)
 {
     Server *server = slot->server;
@@ -143,7 +142,6 @@ void slot_fail(Slot *slot, ServerFailure failure, const char *why)
     server_failed(server, failure, why);
 }
 
-/* The server closed an idle connection, as it may. */
 void slot_lost(Slot *slot, const char *why)
 {
     if (slot->state == SLOT_STATE_BUSY) {
@@ -167,7 +165,7 @@ void slot_become_idle(Slot *slot)
 {
     Pool *pool = slot->server->pool;
     slot_set_state(slot, SLOT_STATE_IDLE);
-    slot_set_events(slot, slot->unsent.len > 0 ? EV_READ | EV_WRITE : EV_READ); /* of a ONEWAY */
+    slot_set_events(slot, EV_READ);
     slot_watch_idle(slot);
     loop_defer(pool->loop, pool->dispatch);
 }

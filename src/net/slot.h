@@ -43,7 +43,8 @@ typedef struct Slot {
     Call *due;           /* of calls that travel by themselves: whose reply comes next */
     uint32_t n_inflight; /* calls */
     Buffer head;         /* of the batch, see join.h */
-    Buffer unsent;       /* of the batch */
+    Buffer unsent;       /* of the batch, or the question */
+    size_t n_written;    /* of `unsent`, from its beginning */
     Buffer partial;      /* an answer that is cut short */
     FrameReader reader;
 } Slot;

@@ -1,12 +1,15 @@
 """Calls that are passed through: side by side, each client's in order, on connections of their own."""
 
+import threading
 import time
+
+import pytest
 
 import clients
 import wire
-from harness import SANITIZED, eventually
+from harness import PATIENCE, SANITIZED, eventually
 from scripted import SILENCE, Holding, Scripted, honest, is_batch
-from talk import receive, send, served
+from talk import framed, receive, send, served
 
 OFF = {"batch": "off"}
 SLOW = 400  # milliseconds
@@ -114,6 +117,33 @@ def test_large_oneway_is_written_to_its_end(bench):
     send(raw, wire.call("log", 1, (1, wire.STRING, line), kind=wire.ONEWAY))
     upstream.wait_for_calls(1)
     assert len(upstream.calls()[0].value(1)) == len(line)
+    served(raw)
+
+
+def test_a_server_that_does_not_read_its_oneway_calls_is_waited_for(bench):
+    """They are not over before they are written: the bounds hold for them, and none is lost."""
+    let_go = threading.Event()
+
+    def held(message):
+        let_go.wait(PATIENCE)
+        return honest(message)
+
+    upstream = Scripted(bench, held)
+    bench.on_end(let_go.set)
+    daemon = bench.daemon(upstream, method={"log": OFF}, upstream={
+        "max_pending_bytes": "16MiB", "idle_timeout": "100ms", "call_timeout": "1min"})
+    raw = bench.connect(daemon)
+    count = 400
+    line = framed(wire.call("log", 1, (1, wire.STRING, b"x" * (256 << 10)), kind=wire.ONEWAY))
+    left = memoryview(line * count)
+    raw.socket.settimeout(1)
+    with pytest.raises(TimeoutError):
+        while left:
+            left = left[raw.socket.send(left):]
+    let_go.set()
+    raw.socket.settimeout(PATIENCE)
+    raw.send(left)
+    upstream.wait_for_calls(count)
     served(raw)
 
 
