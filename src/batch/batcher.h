@@ -110,6 +110,9 @@ nsec_t batcher_next_deadline(const Batcher *batcher);
 /* Ends the calls whose deadline has passed. */
 void batcher_expire(Batcher *batcher, nsec_t now);
 
+/* A server has answered a method of this bare name, which was sent to it as ONEWAY. */
+void batcher_learn_answers(Batcher *batcher, Bytes bare_name);
+
 /* Ends a call in flight that has turned out to be oneway: a later one was answered before it. */
 void batcher_pass_over_call(Batcher *batcher, Call *call, nsec_t now);
 

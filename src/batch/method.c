@@ -165,6 +165,28 @@ void method_learn_answers(Method *method)
     method->oneway = false;
 }
 
+static bool is_called(const Method *method, Bytes bare_name)
+{
+    Bytes name = {method->name.data + method->bare_at, method->name.len - method->bare_at};
+    return bytes_equal(name, bare_name);
+}
+
+void method_table_learn_answers(MethodTable *table, Bytes bare_name)
+{
+    Method *exact = g_hash_table_lookup(table->methods, &bare_name);
+    if (exact != NULL) {
+        method_learn_answers(exact);
+        return;
+    }
+    GHashTableIter iterator;
+    gpointer value;
+    g_hash_table_iter_init(&iterator, table->methods);
+    while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+        if (is_called(value, bare_name))
+            method_learn_answers(value);
+    }
+}
+
 void method_learn_oneway(Method *method)
 {
     if (method->name.len > 0 && !method->answers)

@@ -84,3 +84,6 @@ Method *method_table_get(MethodTable *table, Bytes name, Method *latest);
 /* What an answer, or a ONEWAY message, shows of a method. */
 void method_learn_answers(Method *method);
 void method_learn_oneway(Method *method);
+
+/* The same of an answer that tells the method's bare name only. */
+void method_table_learn_answers(MethodTable *table, Bytes bare_name);

@@ -116,6 +116,11 @@ static void end_without_answer(Batcher *batcher, Call *call, nsec_t now)
     batcher_end_call(batcher, call, CALL_OUTCOME_OK, now);
 }
 
+void batcher_learn_answers(Batcher *batcher, Bytes bare_name)
+{
+    method_table_learn_answers(batcher->methods, bare_name);
+}
+
 void batcher_pass_over_call(Batcher *batcher, Call *call, nsec_t now)
 {
     end_without_answer(batcher, call, now);

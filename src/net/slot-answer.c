@@ -10,7 +10,10 @@
 #include "net/server.h"
 #include "net/slot-internal.h"
 
-enum { PARTIAL_KEPT = 256 * 1024 }; /* memory that a slot keeps between long answers */
+enum {
+    PARTIAL_KEPT = 256 * 1024, /* memory that a slot keeps between long answers */
+    SURPLUS_NAME_SIZE = 48,
+};
 
 static uint32_t n_batches_on(const Server *server)
 {
@@ -44,6 +47,35 @@ void slot_finish_batch(Slot *slot)
     batcher_finish(pool->batcher, batch, loop_now(pool->loop));
 }
 
+/* A reply to what was passed through as ONEWAY: later than what was answered before, and earlier
+ * than what is due. */
+static bool is_surplus(const Slot *slot, const Message *reply)
+{
+    int32_t due = slot->due != NULL ? slot->due->sent_seqid : slot->seqid;
+    return slot->kind == SLOT_KIND_THROUGH && reply->seqid > slot->answered && reply->seqid < due &&
+           (reply->type == MESSAGE_REPLY || reply->type == MESSAGE_EXCEPTION);
+}
+
+/* Of an idle slot: whether what was sent last had no answer. */
+static bool may_get_surplus(const Slot *slot)
+{
+    return slot->kind == SLOT_KIND_THROUGH && slot->answered < slot->seqid - 1;
+}
+
+/* Nobody waits for it, and the others are no worse for it. */
+static void pass_over_surplus(Slot *slot, const Message *reply)
+{
+    Server *server = slot->server;
+    Pool *pool = server->pool;
+    char name[SURPLUS_NAME_SIZE];
+    bytes_printable(reply->name, name, sizeof name);
+    log_limited(&server->log_limit, loop_now(pool->loop), LOG_LEVEL_WARNING,
+                "server %s has answered '%s', which a client or a oneway = yes said to be oneway",
+                server->name, name);
+    slot->answered = reply->seqid;
+    batcher_learn_answers(pool->batcher, reply->name);
+}
+
 /* The reply to a call that travels by itself. */
 static void take_single_answer(Slot *slot, const Message *reply)
 {
@@ -52,6 +84,10 @@ static void take_single_answer(Slot *slot, const Message *reply)
     char why[SPLIT_WHY_SIZE];
     Batch *batch = slot->batch;
     Call *call;
+    if (is_surplus(slot, reply)) {
+        pass_over_surplus(slot, reply);
+        return;
+    }
     if (slot->due == NULL || split_single(batch, slot->due, batcher_params(pool->batcher), reply,
                                           &call, why) != SPLIT_OK) {
         slot_fail(slot, SERVER_FAILURE_BROKEN, slot->due == NULL ? "a reply too many" : why);
@@ -63,6 +99,7 @@ static void take_single_answer(Slot *slot, const Message *reply)
             batcher_pass_over_call(pool->batcher, over, now);
     }
     ListLink *next = list_next(&batch->calls, &call->batch_link);
+    slot->answered = reply->seqid;
     server_answered(slot->server);
     batcher_answer_call(pool->batcher, call, now);
     if (batch->n_followers > 0) /* their replies are borrowed from the batch */
@@ -184,8 +221,10 @@ static const char *frame_error(FrameStatus status)
 static size_t take_answers(Slot *slot, Bytes bytes)
 {
     size_t done = 0;
+    if (slot->state == SLOT_STATE_IDLE)
+        slot_init_reader(slot);
     while (done < bytes.len) {
-        if (slot->state != SLOT_STATE_BUSY) {
+        if (slot->state == SLOT_STATE_IDLE && !may_get_surplus(slot)) {
             slot_fail(slot, SERVER_FAILURE_BROKEN, "it sent bytes that no call is waiting for");
             break;
         }

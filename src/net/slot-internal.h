@@ -18,6 +18,9 @@ void slot_set_state(Slot *slot, SlotState state);
 void slot_set_events(Slot *slot, short events);
 void slot_become_idle(Slot *slot);
 
+/* Where the next message begins. */
+void slot_init_reader(Slot *slot);
+
 /* The connection failed while a call was on it or while it was being made; or it was closed by the
  * server, which is a failure only in the first case. */
 void slot_fail(Slot *slot, ServerFailure failure, const char *why);

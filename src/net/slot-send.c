@@ -63,10 +63,8 @@ static int32_t take_seqids(Slot *slot, uint32_t n)
 static void become_busy(Slot *slot)
 {
     check(slot->state == SLOT_STATE_IDLE);
-    Pool *pool = slot->server->pool;
     slot_set_state(slot, SLOT_STATE_BUSY);
-    frame_reader_init(&slot->reader, batcher_params(pool->batcher)->upstream,
-                      pool->params.max_answer_size, false);
+    slot_init_reader(slot);
 }
 
 void slot_count_inflight(Slot *slot)

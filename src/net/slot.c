@@ -161,6 +161,13 @@ void slot_watch_idle(Slot *slot)
         loop_timer_set(&slot->timer, slot->since + params->idle_timeout);
 }
 
+void slot_init_reader(Slot *slot)
+{
+    Pool *pool = slot->server->pool;
+    frame_reader_init(&slot->reader, batcher_params(pool->batcher)->upstream,
+                      pool->params.max_answer_size, false);
+}
+
 void slot_become_idle(Slot *slot)
 {
     Pool *pool = slot->server->pool;
@@ -262,6 +269,7 @@ Slot *slot_new(Server *server, SlotKind kind)
     Slot *slot = g_new0(Slot, 1);
     slot->server = server;
     slot->kind = kind;
+    slot->answered = -1;
     carrier_init(&slot->carrier);
     slot->fd = fd;
     slot->state = SLOT_STATE_CONNECTING;

@@ -38,6 +38,7 @@ typedef struct Slot {
     SlotState state;
     nsec_t since;        /* in this state */
     int32_t seqid;       /* of the next message */
+    int32_t answered;    /* of the latest that was answered by itself; -1: none */
     Batch *batch;        /* in flight; NULL unless BUSY, and while asking */
     bool asking;         /* BUSY with the question whether the server batches */
     Call *due;           /* of calls that travel by themselves: whose reply comes next */

@@ -1,5 +1,6 @@
 """Calls that are passed through: side by side, each client's in order, on connections of their own."""
 
+import dataclasses
 import threading
 import time
 
@@ -8,7 +9,7 @@ import pytest
 import clients
 import wire
 from harness import PATIENCE, SANITIZED, eventually
-from scripted import SILENCE, Holding, Scripted, honest, is_batch
+from scripted import SILENCE, Holding, Scripted, answer, honest, is_batch, without_batches
 from talk import framed, receive, send, served
 
 OFF = {"batch": "off"}
@@ -168,6 +169,43 @@ def test_oneway_yes(bench):
     assert [(call.name, call.type) for call in upstream.calls()] == [
         (b"log", wire.ONEWAY), (b"echo", wire.CALL)]
     assert not upstream.batches(), "the echo follows the oneway call on its connection"
+
+
+def answers_everything(message):
+    """As generated processors do: whether they answer depends on the method, not on the message."""
+    return wire.encode(answer(message)) if message.name != b"log" else SILENCE
+
+
+@pytest.mark.parametrize("service", ("", "Directory:"), ids=("plain", "multiplexed"))
+def test_a_call_that_is_sent_as_oneway_by_mistake(bench, service):
+    """Its answer is passed over: it harms no other call, and no CALL of the method after it."""
+    upstream = Scripted(bench, lambda message: answers_everything(
+        dataclasses.replace(message, name=message.name.removeprefix(service.encode()))))
+    daemon = bench.daemon(upstream, method={"*": OFF}, upstream={"passthrough_connections": 1})
+    mistaken, right = bench.connect(daemon), bench.connect(daemon)
+    touch = service + "touch"
+    send(mistaken, wire.call(touch, 1, (1, wire.STRING, b"t"), kind=wire.ONEWAY))
+    daemon.log.wait_for("has answered 'touch', which a client .* said to be oneway")
+    send(right, wire.call(touch, 2, (1, wire.STRING, b"t")))
+    assert receive(right).seqid == 2
+    for number in range(3, 20, 2):
+        send(mistaken, wire.call(touch, number, (1, wire.STRING, b"t"), kind=wire.ONEWAY),
+             wire.call(service + "echo", number + 1, (1, wire.STRING, b"e")))
+        send(right, wire.call(service + "echo", number, (1, wire.STRING, b"e")))
+        assert receive(mistaken).seqid == number + 1
+        assert receive(right).value(0) == b"e"
+    assert upstream.n_connections() == 2, "none was dropped"
+
+
+def test_an_answer_to_nothing_breaks_the_connection(bench):
+    """What was passed through had its answer: another one is none that was left out."""
+    upstream = Scripted(bench, without_batches)
+    daemon = bench.daemon(upstream, method={"*": OFF})
+    raw = bench.connect(daemon)
+    served(raw, seqid=1)
+    upstream.say(wire.encode(answer(upstream.calls()[-1])))
+    daemon.log.wait_for("it sent bytes that no call is waiting for")
+    served(raw, seqid=2)
 
 
 def test_the_connection_is_lost(bench):
