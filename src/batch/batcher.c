@@ -502,6 +502,7 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
         Call *call = LIST_OWNER(link, Call, batch_link);
         call->state = CALL_STATE_SENT;
         call->position = position++;
+        call->answer_by = call->deadline;
         call->oneway = travels_oneway(call, call->method);
         call->caller->n_waiting--;
         call->caller->n_sent++;

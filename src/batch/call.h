@@ -70,6 +70,7 @@ struct Call {
     uint32_t position;      /* in its batch, when it was taken: dedupe.h */
     nsec_t arrived;         /* its last byte was read */
     nsec_t deadline;
+    nsec_t answer_by; /* its deadline, or the latest of those that get its answer, when taken */
     CallState state;
     Form form;        /* the client's */
     MessageType type; /* as the client sent it */

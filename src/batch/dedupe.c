@@ -20,6 +20,7 @@ static gboolean call_equal(gconstpointer a, gconstpointer b)
 static void follow(Batch *batch, Call *call, Call *leader)
 {
     call->leader = leader;
+    leader->answer_by = nsec_max(leader->answer_by, call->deadline);
     list_remove(&call->batch_link);
     list_append(&batch->followers, &call->batch_link);
     batch->n_followers++;
@@ -64,12 +65,18 @@ void dedupe_calls(Batch *batch)
     }
 }
 
-void dedupe_answers(Batch *batch, const Call *leader)
+static bool is_copied(const CallAnswer *answer, size_t max_size)
+{
+    return answer->data != NULL && answer->len <= max_size;
+}
+
+void dedupe_answers(Batch *batch, const Call *leader, size_t max_size)
 {
     size_t size = 0;
     LIST_EACH (&batch->followers, link) {
         const Call *call = LIST_OWNER(link, Call, batch_link);
-        if ((leader == NULL || call->leader == leader) && call->leader->answer.data != NULL)
+        if ((leader == NULL || call->leader == leader) &&
+            is_copied(&call->leader->answer, max_size))
             size += FRAME_HEADER_SIZE + call->leader->answer.len;
     }
     uint8_t *at = buffer_reserve(&batch->follower_answers, size);
@@ -78,7 +85,7 @@ void dedupe_answers(Batch *batch, const Call *leader)
         if (leader != NULL && call->leader != leader)
             continue;
         call->answer = call->leader->answer;
-        if (call->answer.data == NULL)
+        if (!is_copied(&call->answer, max_size))
             continue;
         store_be32(at, (uint32_t)call->answer.len);
         at += FRAME_HEADER_SIZE;

@@ -66,7 +66,7 @@ static Span join_message(Call *call, Protocol protocol, int32_t seqid)
  * its word about the deadline is never taken for an answer of the method's. */
 static uint32_t timeout_ms(const Call *call, nsec_t now)
 {
-    nsec_t ms = (nsec_until(now, call->deadline) + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
+    nsec_t ms = (nsec_until(now, call->answer_by) + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC;
     return ms == 0 ? 1 : (uint32_t)nsec_min(ms, INT32_MAX);
 }
 

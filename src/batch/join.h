@@ -24,6 +24,6 @@ size_t join_max_iovecs(const Batch *batch);
 
 /* Writes the batch, whose `seqid` is set, to `iovecs` and returns how many were used. `head` is
  * overwritten; what the iovecs point to is borrowed from it and from the calls, until either
- * changes. `now`: a call's timeoutMs is what is left until its deadline. */
+ * changes. `now`: a call's timeoutMs is what is left until its `answer_by`. */
 size_t join_batch(Batch *batch, const BatcherParams *params, nsec_t now, Buffer *head,
                   struct iovec *iovecs);

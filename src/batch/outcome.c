@@ -205,7 +205,7 @@ void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
     Batch *batch = call->batch;
     note_upstream_time(batcher, batch, now);
     if (batch->n_followers > 0)
-        dedupe_answers(batch, call);
+        dedupe_answers(batch, call, batcher->params.max_message_size);
     if (call->state == CALL_STATE_SENT)
         answer_call(batcher, call, now);
     LIST_EACH (&batch->followers, link) {
@@ -218,7 +218,7 @@ void batcher_answer_call(Batcher *batcher, Call *call, nsec_t now)
 void batcher_answer_batch(Batcher *batcher, Batch *batch, nsec_t now)
 {
     note_upstream_time(batcher, batch, now);
-    dedupe_answers(batch, NULL);
+    dedupe_answers(batch, NULL, batcher->params.max_message_size);
     answer_calls(batcher, &batch->calls, now);
     answer_calls(batcher, &batch->followers, now);
 }

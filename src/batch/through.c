@@ -108,7 +108,7 @@ Call *batcher_send_through(Batcher *batcher, Batch *batch, Carrier *carrier, nse
             bind(call->caller, carrier);
         else
             through_unbind(call->caller); /* its reply will tell that the others are over */
-        if (!batcher_is_strict(batcher)) /* else it stays as busy as it was */
+        if (!batcher_is_strict(batcher))  /* else it stays as busy as it was */
             batcher_release_held(batcher, call->caller, now);
     }
     return first;

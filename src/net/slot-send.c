@@ -159,8 +159,8 @@ void slot_ask(Slot *slot)
 void slot_write_unsent(Slot *slot)
 {
     Buffer *unsent = &slot->unsent;
-    ssize_t len = send(slot->fd, unsent->data + slot->n_written, unsent->len - slot->n_written,
-                       MSG_NOSIGNAL);
+    ssize_t len =
+        send(slot->fd, unsent->data + slot->n_written, unsent->len - slot->n_written, MSG_NOSIGNAL);
     if (len < 0) {
         if (errno != EAGAIN && errno != EINTR)
             slot_lost(slot, g_strerror(errno));

@@ -1,6 +1,8 @@
 /* dedupe = yes: equal calls of a batch travel once. In "k: a1" the key k is what a1 asks for. */
 #include "scenario.h"
 
+#include "batch/dedupe.h"
+
 #include "../wire/stream.h"
 
 static MethodPolicy same = {.name = (char *)"same*", .dedupe = true};
@@ -97,6 +99,41 @@ Test(dedupe, the_leader_times_out_and_its_followers_are_answered)
     expect(!flight->abandoned);
     flight_answers(flight);
     assert_got(b, "b1");
+    scenario_end(scenario);
+}
+
+/* One that came later may wait longer. */
+Test(dedupe, a_server_has_the_time_of_the_latest_deadline)
+{
+    Scenario *scenario = story(1);
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    FakeClient *c = scenario_client(scenario);
+    client_asks(a, "same", "k", "a1");
+    client_asks(c, "same", "other", "c1");
+    scenario_pass(scenario, 2 * NSEC_PER_SEC);
+    client_asks(b, "same", "k", "b1");
+    Flight *flight = assert_takes(scenario, "a1 c1");
+    expect_eq(flight->calls[0].timeout_ms, 5000);
+    expect_eq(flight->calls[1].timeout_ms, 3000);
+    flight_answers(flight);
+    scenario_end(scenario);
+}
+
+/* What is going to be refused is not copied for each of them. */
+Test(dedupe, an_answer_that_is_too_large_is_not_copied)
+{
+    Scenario *scenario = story(1);
+    FakeClient *a = scenario_client(scenario), *b = scenario_client(scenario);
+    client_asks(a, "same", "k", "a1");
+    client_asks(b, "same", "k", "b1");
+    Flight *flight = assert_takes(scenario, "a1");
+    uint8_t answer[100] = {0};
+    batch_first(flight->batch)->answer = (CallAnswer){.data = answer, .len = sizeof answer};
+    dedupe_answers(flight->batch, NULL, sizeof answer - 1);
+    expect_eq(flight->batch->follower_answers.cap, 0U);
+    dedupe_answers(flight->batch, NULL, sizeof answer);
+    expect(flight->batch->follower_answers.cap >= sizeof answer);
+    flight_answers(flight);
     scenario_end(scenario);
 }
 
