@@ -17,5 +17,9 @@ void client_release_if_done(Client *client);
 /* At the end of the turn: client_flush(). */
 void client_mark_dirty(Client *client);
 
-/* False when the connection broke; the client is closed then. */
+/* The peer has closed its side, or the connection broke. What it had sent before can still be read,
+ * and ONEWAYs among it are served; then it is closed. */
+void client_left(Client *client);
+
+/* False when the connection broke: client_left(). */
 bool client_write_replies(Client *client);

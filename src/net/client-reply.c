@@ -136,7 +136,6 @@ static void take_written(Client *client, size_t len)
     }
 }
 
-/* False when the connection broke; the client is closed then. */
 bool client_write_replies(Client *client)
 {
     client->blocked = false;
@@ -149,7 +148,7 @@ bool client_write_replies(Client *client)
                 client->blocked = true;
                 return true;
             }
-            client_close(client);
+            client_left(client);
             return false;
         }
         take_written(client, (size_t)len);

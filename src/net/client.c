@@ -196,10 +196,9 @@ void client_close_with_error(Client *client, ClientError error, const char *why)
     client_close(client);
 }
 
-/* The peer has closed its side, or the connection broke. */
-static void peer_left(Client *client)
+void client_left(Client *client)
 {
-    if (client->state != CLIENT_STATE_PAUSED) {
+    if (client->state > CLIENT_STATE_PAUSED) {
         client_close(client);
         return;
     }
@@ -463,13 +462,6 @@ static void read_bytes(Client *client, bool ends)
     client_update(client);
 }
 
-static bool connection_broke(const Client *client)
-{
-    int code = 0;
-    socklen_t len = sizeof code;
-    return getsockopt(client->fd, SOL_SOCKET, SO_ERROR, &code, &len) < 0 || code != 0;
-}
-
 void client_ready(void *object, uint32_t events)
 {
     enum { ENDS = EPOLLRDHUP | EPOLLHUP | EPOLLERR };
@@ -487,10 +479,8 @@ void client_ready(void *object, uint32_t events)
         break;
     case CLIENT_STATE_PAUSED:
     case CLIENT_STATE_CLOSING:
-        if (connection_broke(client))
-            client_close(client);
-        else if (events & ENDS)
-            peer_left(client);
+        if (events & ENDS)
+            client_left(client);
         break;
     case CLIENT_STATE_CLOSED: /* earlier in this turn */
         break;

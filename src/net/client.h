@@ -25,7 +25,7 @@
 typedef enum __attribute__((packed)) ClientState {
     CLIENT_STATE_OPEN,
     CLIENT_STATE_PAUSED,  /* not read, but its leaving is noticed */
-    CLIENT_STATE_LEAVING, /* the peer left while paused: its ONEWAYs are still read */
+    CLIENT_STATE_LEAVING, /* the peer has left: its ONEWAYs are still read */
     CLIENT_STATE_CLOSING, /* not read any more: closed when the replies owed are written */
     CLIENT_STATE_CLOSED,  /* without socket: waits for its calls in flight */
 } ClientState;

@@ -1,6 +1,7 @@
 """The life of a connection: order, leaving, clients that do not read, and the bounds on it all."""
 
 import functools
+import socket
 import threading
 import time
 
@@ -168,7 +169,8 @@ def test_a_leaver_at_the_bound_does_not_spin(bench):
 
 @pytest.mark.parametrize("kind", (wire.ONEWAY, wire.CALL), ids=("oneway", "as-call"))
 @pytest.mark.parametrize("lost", (False, True), ids=("answered", "lost"))
-def test_oneway_calls_of_a_paused_leaver_are_sent(bench, lost, kind):
+@pytest.mark.parametrize("leave", ("close", "reset", "half_close"))
+def test_oneway_calls_of_a_paused_leaver_are_sent(bench, leave, lost, kind):
     """They had arrived whole, though the client left while most of them were not taken yet. Some
     libraries send the calls of a oneway method as CALL."""
     let_go = threading.Event()
@@ -188,12 +190,30 @@ def test_oneway_calls_of_a_paused_leaver_are_sent(bench, lost, kind):
     send(raw, *(wire.call("log", number, (1, wire.STRING, b"%d" % number),
                           kind=kind if number else wire.ONEWAY) for number in range(20)))
     upstream.wait_for_calls(1)
-    raw.half_close()
+    getattr(raw, leave)()
     daemon.log.wait_for("client .* -> leaving")
     let_go.set()
     upstream.wait_for_calls(20)
     assert [call.value(1) for call in upstream.calls()] == [b"%d" % number for number in range(20)]
-    assert raw.until_closed() == b""
+    daemon.log.wait_for("client .* leaving -> closed")
+
+
+@pytest.mark.parametrize("leave", ("close", "reset"))
+def test_oneway_calls_behind_a_reply_that_is_not_read_are_sent(bench, leave):
+    """Whoever leaves without reading it resets the connection, and writing on fails."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, daemon={"log_level": "debug"},
+                          client={"max_client_output": "64KiB"})
+    raw = bench.connect(daemon)
+    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    send(raw, wire.echo(b"x" * (7 << 20), 0))
+    daemon.log.wait_for("client .* open -> paused")
+    send(raw, *(wire.call("log", number, (1, wire.STRING, b"%d" % number), kind=wire.ONEWAY)
+                for number in range(1, 6)))
+    getattr(raw, leave)()
+    upstream.wait_for_calls(6)
+    assert [call.value(1) for call in upstream.calls()[1:]] == [b"%d" % n for n in range(1, 6)]
+    daemon.log.wait_for("client .* leaving -> closed")
 
 
 def test_clients_come_and_go(bench, upstream):
