@@ -250,7 +250,8 @@ static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now,
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
         bool fit = kind == SLOT_KIND_THROUGH ||
-                   (server->n_connecting[kind] == 0 && !is_asking(server, batch) &&
+                   (server->n_connecting[kind] == 0 &&
+                    (server->asks || !is_asking(server, batch)) &&
                     has_room(pool, server, batch, now, until));
         if (server_is_up(server) && fit && server_may_open_slot(server, kind))
             best = preferred(batch, best, server);

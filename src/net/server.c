@@ -177,6 +177,17 @@ void server_slot_idle(Server *server, Slot *slot)
         ask(server, slot);
 }
 
+/* One that has closed its last connection may come back as another, an earlier version that does
+ * not batch. One that did not batch keeps the time of its next question: it may be slow to answer. */
+void server_closed(Server *server)
+{
+    bool some_left = server->n_slots[SLOT_KIND_BATCH] + server->n_slots[SLOT_KIND_THROUGH] > 0;
+    if (some_left || !server->pool->params.asks || server->batching != SERVER_BATCHING_YES)
+        return;
+    server->batching = SERVER_BATCHING_UNKNOWN;
+    server->asks = true;
+}
+
 /* Said once of all workers, and not again when the configuration changes. */
 static void log_batching(Server *server, const char *why)
 {

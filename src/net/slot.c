@@ -146,10 +146,11 @@ void slot_lost(Slot *slot, const char *why)
 {
     if (slot->state == SLOT_STATE_BUSY) {
         slot_fail(slot, SERVER_FAILURE_LOST, why);
-        return;
+    } else {
+        log_debug("server %s: an idle connection is gone: %s", slot->server->name, why);
+        slot_close(slot, why);
     }
-    log_debug("server %s: an idle connection is gone: %s", slot->server->name, why);
-    slot_close(slot, why);
+    server_closed(slot->server);
 }
 
 /* Connecting */

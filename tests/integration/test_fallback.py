@@ -112,6 +112,23 @@ class Callers:
             thread.join()
 
 
+def test_it_comes_back_without_batches(bench):
+    """An earlier version, which breaks on batches: it is asked before it gets one."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, daemon={"log_level": "debug"}, batch={"min_calls": "1"})
+    raw = bench.connect(daemon)
+    served(raw, b"before", 1)
+    assert upstream.batches() == [1]
+    with upstream.refusing():
+        daemon.log.wait_for("an idle connection is gone")
+        upstream.script = upstream.probe = \
+            lambda message: CLOSE if is_batch(message) else honest(message)
+    upstream.forget()
+    served(raw, b"after", 2)
+    assert not upstream.batches()
+    daemon.log.wait_for(NO)
+
+
 def test_rolling_upgrade(bench):
     """Two servers, neither of which batches. One after the other is stopped while nothing is under
     way on it, and comes back with batching; the daemon notices, and no call is lost."""
