@@ -423,6 +423,8 @@ def check_environment():
 
 def demo(arguments):
     check_environment()
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where a shell has started it to ignore one
+        signal.signal(number, signal.default_int_handler)
     sys.path.insert(0, os.environ["GEN_PY"])
     crowd = Crowd(arguments.quick)
     wrap = shlex.split(arguments.wrap)

@@ -216,7 +216,10 @@ static void on_timer(void *data)
         if (!slot->asking)
             break;
         if (now >= slot->since + params->connect_timeout)
-            slot_close(slot, "no answer within connect_timeout");
+            slot_close(slot,
+                       "no answer within connect_timeout: either it does not answer what it does "
+                       "not know, or it speaks another transport or protocol than [upstream] "
+                       "says");
         else /* it was set earlier, for connecting or being idle */
             loop_timer_set(&slot->timer, slot->since + params->connect_timeout);
         break;

@@ -27,5 +27,6 @@ def test_what_it_leaves_up_can_be_tried(bench):
             done = subprocess.run(line[1], shell=True, cwd=directory, check=True, text=True,
                                   stdout=subprocess.PIPE)
             assert said in done.stdout
-    demo.signal(signal.SIGINT)
+    demo.signal(signal.SIGTERM)
     assert demo.wait() == 0
+    assert demo.out.text().endswith("stopping")
