@@ -32,12 +32,28 @@ static double n_calls(JsonObject *stats)
     return n;
 }
 
-static guint n_servers_up(JsonObject *stats)
+/* Of which servers are up, and which of these do not batch. */
+static void add_servers(Table *table, JsonObject *stats)
 {
-    guint n = 0;
-    for (guint i = 0; i < document_length(stats, "servers"); i++)
-        n += document_flag(document_element(stats, "servers", i), "up") ? 1 : 0;
-    return n;
+    guint n = document_length(stats, "servers"), n_up = 0, n_without = 0;
+    for (guint i = 0; i < n; i++) {
+        JsonObject *server = document_element(stats, "servers", i);
+        bool up = document_flag(server, "up");
+        n_up += up;
+        n_without += up && g_str_equal(document_text(server, "batching"), "no");
+    }
+    if (n_without == 0)
+        add_pair(table, "servers", "%u of %u up", n_up, n);
+    else
+        add_pair(table, "servers", "%u of %u up, %u without batches: see servers", n_up, n,
+                 n_without);
+}
+
+static void add_configuration(Table *table, JsonObject *stats)
+{
+    const char *failed = "; the latest reload failed, and changed nothing: see the log";
+    add_pair(table, "configuration", "%s%s", document_text(stats, "config.path"),
+             document_flag(stats, "config.reload_failed") ? failed : "");
 }
 
 /* "23,990 ok, 10 error": those there are. */
@@ -123,9 +139,8 @@ void view_status(GString *to, JsonObject *stats)
     g_autofree char *since = figure_date(document_number(stats, "started"));
     append_title(to, stats);
     add_pair(table, "since", "%s", since);
-    add_pair(table, "configuration", "%s", document_text(stats, "config.path"));
-    add_pair(table, "servers", "%u of %u up", n_servers_up(stats),
-             document_length(stats, "servers"));
+    add_configuration(table, stats);
+    add_servers(table, stats);
     add_limited(table, "clients", "clients", stats, figure_count);
     add_limited(table, "pending calls", "pending_calls", stats, figure_count);
     add_limited(table, "pending bytes", "pending_bytes", stats, figure_bytes);

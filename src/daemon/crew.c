@@ -191,7 +191,7 @@ static void get_max(const Config *config, uint64_t ret[BOUNDS])
 static void log_config(const Config *before, const Config *config)
 {
     g_autofree char *changes = config_describe_changes(before, config);
-    const char *what = changes[0] != '\0' ? changes : "nothing has changed";
+    const char *what = changes[0] != '\0' ? changes : "nothing changes";
     if (config_is_live(config))
         log_info("until the next reload: %s", what);
     else

@@ -19,7 +19,7 @@ import pytest
 import wire
 from admin import NOBODY, at_socket, daemon_with_fb303, needs_root, stats
 from harness import PATIENCE, Process, crowd, eventually, program
-from scripted import Holding, Scripted
+from scripted import Holding, Scripted, without_batches
 from talk import receive, send, served
 
 COMMANDS = ("status", "stats", "servers", "methods", "get", "set", "reload", "pause", "resume",
@@ -83,6 +83,15 @@ def test_what_it_shows_is_what_was_sent(batchd, upstream):
     for part in (output("servers", at=batchd), output("methods", at=batchd)):
         assert part in everything
     assert re.search(r"^  accepted +10$", everything, re.M)
+
+
+def test_status_says_which_servers_do_not_batch(bench, upstream, directory):
+    daemon = daemon_with_fb303(bench, upstream, Scripted(bench, without_batches, without_batches),
+                               at=at_socket(directory))
+    daemon.log.wait_for("serves executeBatch")
+    daemon.log.wait_for("does not serve executeBatch")
+    assert re.search(r"^  servers +2 of 2 up, 1 without batches: see servers$",
+                     output("status", at=daemon), re.M)
 
 
 def test_json(batchd, upstream):
@@ -158,6 +167,11 @@ def test_reload(batchd):
     for line, name in ((3, "windw"), (4, "max_calls")):
         assert re.search(rf"^{re.escape(str(batchd.config))}:{lines + line}: .*{name}", said, re.M)
     assert output("get", "window", at=batchd) == "9ms\n"
+    failed = r"^  configuration +\S+; the latest reload failed"
+    assert re.search(failed, output("status", at=batchd), re.M)
+    batchd.config.write_text(good)
+    output("reload", at=batchd)
+    assert not re.search(failed, output("status", at=batchd), re.M)
 
 
 def test_pause_waits_for_what_is_in_flight(bench, directory):

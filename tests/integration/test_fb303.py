@@ -264,7 +264,7 @@ def test_an_option_that_is_so_already(batchd):
     with admin(batchd) as client:
         client.setOption("window", "7ms")
         client.setOption("window", "7ms")
-    batchd.log.wait_for("until the next reload: nothing has changed")
+    batchd.log.wait_for("until the next reload: nothing changes")
 
 
 # --- who may change it ----------------------------------------------------------------------------

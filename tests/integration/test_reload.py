@@ -295,7 +295,7 @@ def test_no_file(bench, upstream):
 def test_an_unchanged_file(bench, upstream):
     daemon = bench.daemon(upstream)
     assert daemon.reload_file()
-    daemon.log.wait_for("nothing has changed")
+    daemon.log.wait_for("nothing changes")
     served(bench.connect(daemon))
 
 
