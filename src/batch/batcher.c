@@ -423,19 +423,18 @@ static bool is_reading_on(const Batcher *batcher, const Batch *batch, nsec_t now
            now < quiet_by(batcher, batch) && !nobody_left(batcher);
 }
 
-/* One that reads on goes all the same when one behind it does: the earlier has the first slot. */
-static Batch *first_due(const Batcher *batcher, nsec_t now, BatchReason *ret_reason)
+/* The first from `link` on. One that reads on goes all the same when one behind it does: the
+ * earlier has the first slot. */
+static Batch *first_due(const Batcher *batcher, ListLink *link, nsec_t now)
 {
     Batch *first = NULL;
-    LIST_EACH (&batcher->waiting, link) {
+    for (; link != NULL; link = list_next(&batcher->waiting, link)) {
         Batch *batch = LIST_OWNER(link, Batch, waiting_link);
         BatchReason reason;
         if (!batch_due(batcher, batch, now, &reason))
             continue;
-        if (first == NULL) {
+        if (first == NULL)
             first = batch;
-            *ret_reason = reason;
-        }
         if (!is_reading_on(batcher, batch, now))
             return first;
     }
@@ -444,8 +443,12 @@ static Batch *first_due(const Batcher *batcher, nsec_t now, BatchReason *ret_rea
 
 Batch *batcher_next_due(const Batcher *batcher, nsec_t now)
 {
-    BatchReason reason;
-    return first_due(batcher, now, &reason);
+    return first_due(batcher, list_first(&batcher->waiting), now);
+}
+
+Batch *batcher_next_due_behind(const Batcher *batcher, const Batch *batch, nsec_t now)
+{
+    return first_due(batcher, list_next(&batcher->waiting, &batch->waiting_link), now);
 }
 
 const Batch *batcher_reading_on(const Batcher *batcher, nsec_t now)
@@ -486,12 +489,10 @@ static void count_batch(Batcher *batcher, const Batch *batch)
     histogram_record(&counters->batch_wait_nsec, nsec_until(batch->since, batch->sent));
 }
 
-Batch *batcher_take(Batcher *batcher, nsec_t now)
+void batcher_take(Batcher *batcher, Batch *batch, nsec_t now)
 {
     BatchReason reason;
-    Batch *batch = first_due(batcher, now, &reason);
-    if (batch == NULL)
-        return NULL;
+    check(batch_due(batcher, batch, now, &reason));
     if (batch->state == BATCH_STATE_OPEN)
         seal(batch, reason);
     list_remove(&batch->waiting_link);
@@ -518,7 +519,6 @@ Batch *batcher_take(Batcher *batcher, nsec_t now)
         retry_budget_add(&batcher->retry_budget, batch->n_calls, now);
         count_batch(batcher, batch);
     }
-    return batch;
 }
 
 nsec_t batcher_next_window(const Batcher *batcher, nsec_t now)

@@ -67,8 +67,10 @@ void batcher_submit(Batcher *batcher, Call *call, nsec_t now);
 /* Counts a call that was answered with an error, or dropped, instead of being submitted. */
 void batcher_count_refused(Batcher *batcher, Bytes method);
 
-/* The next batch to be sent; NULL when none is due. It stays where it is. */
+/* The next batch to be sent, of all or of those behind one that waits; NULL when none is due. It
+ * stays where it is. */
 Batch *batcher_next_due(const Batcher *batcher, nsec_t now);
+Batch *batcher_next_due_behind(const Batcher *batcher, const Batch *batch, nsec_t now);
 
 /* With adaptive flush a batch reads on: it takes along the calls that are there to be read, as long
  * as that brings some, at most until `window` has passed since its first; not where all calls under
@@ -77,9 +79,9 @@ Batch *batcher_next_due(const Batcher *batcher, nsec_t now);
  * is none. */
 const Batch *batcher_reading_on(const Batcher *batcher, nsec_t now);
 
-/* Takes the next due batch, for which there is a free slot; NULL when none is due. It is in flight
- * from now on, until batcher_requeue(), batcher_pass_through() or batcher_finish(). */
-Batch *batcher_take(Batcher *batcher, nsec_t now);
+/* Takes a batch that is due, for which there is a free slot. It is in flight from now on, until
+ * batcher_requeue(), batcher_repeat(), batcher_pass_through() or batcher_finish(). */
+void batcher_take(Batcher *batcher, Batch *batch, nsec_t now);
 
 /* Calls to be passed through. Batches with such calls, as they came: the first, or the one behind
  * `after`; NULL when there is none. */

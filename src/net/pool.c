@@ -249,10 +249,9 @@ static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now,
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        bool fit = kind == SLOT_KIND_THROUGH ||
-                   (server->n_connecting[kind] == 0 &&
-                    (server->asks || !is_asking(server, batch)) &&
-                    has_room(pool, server, batch, now, until));
+        bool fit = kind == SLOT_KIND_THROUGH || (server->n_connecting[kind] == 0 &&
+                                                 (server->asks || !is_asking(server, batch)) &&
+                                                 has_room(pool, server, batch, now, until));
         if (server_is_up(server) && fit && server_may_open_slot(server, kind))
             best = preferred(batch, best, server);
     }
@@ -319,14 +318,35 @@ static Server *server_or_wait(Pool *pool, const Batch *batch, nsec_t now)
     return server;
 }
 
+/* Whether the batch may wait for such an answer, which is no reason for those behind it to wait. */
+static bool may_wait_for_question(const Pool *pool, const Batch *batch)
+{
+    LIST_EACH (&pool->servers, link) {
+        const Server *server = LIST_OWNER(link, Server, pool_link);
+        if (server_is_up(server) && is_asking(server, batch))
+            return true;
+    }
+    return false;
+}
+
+static Batch *next_due(const Pool *pool, const Batch *behind, nsec_t now)
+{
+    return behind == NULL ? batcher_next_due(pool->batcher, now)
+                          : batcher_next_due_behind(pool->batcher, behind, now);
+}
+
 static void dispatch_batches(Pool *pool, nsec_t now)
 {
     batcher_set_blocked(pool->batcher, false);
-    Batch *batch;
-    while ((batch = batcher_next_due(pool->batcher, now)) != NULL) {
+    Batch *batch, *asking = NULL;
+    while ((batch = next_due(pool, asking, now)) != NULL) {
         Server *server = server_or_wait(pool, batch, now);
-        if (server == NULL)
+        if (server == NULL && !may_wait_for_question(pool, batch))
             return;
+        if (server == NULL) {
+            asking = batch;
+            continue;
+        }
         if (!server_batches(server, batch, now)) {
             batcher_pass_through(pool->batcher, batch, now + pool->params.batch_retry_interval,
                                  now);
@@ -334,7 +354,8 @@ static void dispatch_batches(Pool *pool, nsec_t now)
         }
         is_used(pool, server);
         Slot *slot = LIST_OWNER(list_first(&server->idle[SLOT_KIND_BATCH]), Slot, server_link);
-        slot_send(slot, batcher_take(pool->batcher, now));
+        batcher_take(pool->batcher, batch, now);
+        slot_send(slot, batch);
     }
     /* With no slot for it either, it is that which it waits for. */
     const Batch *reading_on = batcher_reading_on(pool->batcher, now);

@@ -303,7 +303,8 @@ static void run(Fuzz *fuzz)
 {
     submit_all(fuzz);
     Batch *batch;
-    while ((batch = batcher_take(fuzz->batcher, 1)) != NULL) {
+    while ((batch = batcher_next_due(fuzz->batcher, 1)) != NULL) {
+        batcher_take(fuzz->batcher, batch, 1);
         join(fuzz, batch);
         settle(fuzz, batch);
     }

@@ -8,8 +8,8 @@ import clients
 import pytest
 import wire
 from clients import Thrift
-from scripted import CLOSE, SILENCE, Scripted, honest, is_batch, without_batches
-from talk import receive, send, served
+from scripted import CLOSE, SILENCE, Scripted, honest, is_batch, value_of, without_batches
+from talk import all_read, receive, send, served
 from test_clients import CLIENT_FORMS, EXTREMES
 from thrift_batch_demo.ttypes import NotFound, User
 
@@ -56,6 +56,22 @@ def test_ways_to_say_no(bench, probe):
     assert not upstream.batches(), "nobody tried a batch"
     assert len(daemon.log.wait_for(NO)) == 1
     assert not daemon.log.matching(r"is out"), "a no is no failure"
+
+
+def test_native_batches_do_not_wait_for_the_answer(bench):
+    """Only envelopes do, though they came first."""
+    upstream = Scripted(bench, probe=lambda message: SILENCE)
+    daemon = bench.daemon(upstream, upstream={"connect_timeout": "1min"}, batch={"min_calls": 1},
+                          method={"get": {"batch": "native", "batch_method": "getMany",
+                                          "batch_item": 1, "batch_requests": 1,
+                                          "batch_responses": 0}})
+    asks, gets = bench.connect(daemon), bench.connect(daemon)
+    send(asks, wire.echo(b"waits", 1))
+    all_read(bench, daemon)
+    for key in range(3):
+        send(gets, wire.call("get", key, (1, wire.I64, key)))
+        assert receive(gets).value(0) == value_of(key)
+    assert [message.name for message in upstream.received] == [b"getMany"] * 3
 
 
 def test_unknown_method_for_a_batch(bench):

@@ -268,8 +268,9 @@ static void travel(Journey *journey, unsigned round)
     journey->n = count_of(journey, round);
     for (unsigned i = 0; i < journey->n; i++)
         set_out(journey, &journey->travellers[i]);
-    Batch *batch = batcher_take(journey->batcher, 1);
-    expect(batch != NULL && batch->n_calls == journey->n && batch->plain == journey->plain);
+    Batch *batch = batcher_next_due(journey->batcher, 1);
+    batcher_take(journey->batcher, batch, 1);
+    expect(batch->n_calls == journey->n && batch->plain == journey->plain);
     batch->seqid = (int32_t)(random_bits(&journey->random) & (INT32_MAX >> 1));
     Buffer bytes = join(batch, &params);
     if (journey->plain) {

@@ -119,8 +119,9 @@ static void call(Native *native, unsigned i, Form form, MessageType type, const 
 /* Takes the batch and keeps the arguments that the upstream gets. */
 static void send(Native *native)
 {
-    native->batch = batcher_take(native->batcher, 1);
-    expect(native->batch != NULL);
+    native->batch = batcher_next_due(native->batcher, 1);
+    cr_assert_not_null(native->batch);
+    batcher_take(native->batcher, native->batch, 1);
     native->batch->seqid = 77;
     Buffer head = {0}, bytes = {0};
     struct iovec *iovecs = g_new(struct iovec, join_max_iovecs(native->batch));
@@ -420,9 +421,10 @@ static void call_with(Native *native, unsigned i, int16_t id, const Value *value
 
 static unsigned take_and_fail(Native *native)
 {
-    Batch *batch = batcher_take(native->batcher, 1);
+    Batch *batch = batcher_next_due(native->batcher, 1);
     if (batch == NULL)
         return 0;
+    batcher_take(native->batcher, batch, 1);
     unsigned n = batch->n_calls;
     batcher_fail_batch(native->batcher, batch, "over", 1);
     batcher_finish(native->batcher, batch, 1);
