@@ -107,4 +107,10 @@ static inline Call *batch_first(const Batch *batch)
     return link != NULL ? LIST_OWNER(link, Call, batch_link) : NULL;
 }
 
+/* Of one that waits: whether it is open, and others than the only caller of all may join. */
+static inline bool batch_may_grow(const Batch *batch)
+{
+    return batch->state == BATCH_STATE_OPEN && batch->quiet > 0;
+}
+
 const char *batch_reason_name(BatchReason reason);

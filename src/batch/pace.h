@@ -26,7 +26,7 @@
  * And it has to be better by more than another pace.
  *
  * Only a batch that may still grow, and what stands behind it, is kept from an idle slot: a full
- * one gains nothing by waiting. A batch in flight for twice as long as they usually are does not
+ * one gains nothing by waiting, nor does a lone client's. A batch in flight for twice as long as they usually are does not
  * count against the slots: nobody waits for a slow call because the others were fast. */
 #pragma once
 
@@ -100,11 +100,10 @@ static inline uint32_t pace_slots(const Pace *pace)
     return all ? pace->slowest : pace->slowest - pace->now + 1;
 }
 
-/* Whether a batch goes now to a server of which so many are used. A full one gains nothing by
- * waiting. */
-static inline bool pace_has_room(const Pace *pace, uint32_t n_used, bool full)
+/* Whether a batch that may still grow goes now to a server of which so many are used. */
+static inline bool pace_has_room(const Pace *pace, uint32_t n_used)
 {
-    return full || n_used < pace_slots(pace);
+    return n_used < pace_slots(pace);
 }
 
 /* How returning callers are waited for. */

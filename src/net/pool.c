@@ -197,9 +197,8 @@ static Server *preferred(const Batch *batch, Server *best, Server *other)
 static bool has_room(const Pool *pool, const Server *server, const Batch *batch, nsec_t now,
                      nsec_t *until)
 {
-    bool full = batch->state == BATCH_STATE_FULL;
     if (batcher_params(pool->batcher)->flush != FLUSH_ADAPTIVE ||
-        pace_slots(&pool->pace) == pool->params.connections)
+        pace_slots(&pool->pace) == pool->params.connections || !batch_may_grow(batch))
         return true;
     uint32_t n = 0;
     nsec_t earliest = NSEC_NEVER;
@@ -213,7 +212,7 @@ static bool has_room(const Pool *pool, const Server *server, const Batch *batch,
         n++;
         earliest = nsec_min(earliest, overdue);
     }
-    if (pace_has_room(&pool->pace, n, full))
+    if (pace_has_room(&pool->pace, n))
         return true;
     *until = nsec_min(*until, earliest);
     return false;

@@ -7,6 +7,7 @@ import time
 import pytest
 import wire
 from harness import SANITIZED
+from talk import receive, send
 
 ALLOWED = 150e-6 * (10 if SANITIZED else 1)
 BLOCK = 100  # calls in a row on one of the two paths
@@ -55,3 +56,18 @@ def test_a_lone_client(bench, upstream, flush, figure):
     text = "direct %.0f us, through the daemon %.0f us" % (best[0] * 1e6, best[1] * 1e6)
     figure("p50 " + text)
     assert best[1] - best[0] <= ALLOWED, text
+
+
+def test_a_lone_client_whose_calls_overlap(bench, upstream):
+    """None waits for another while there is a connection for it, whatever adaptive flush tries."""
+    daemon = bench.daemon(upstream, client={"ordering": "relaxed"})
+    raw = bench.connect(daemon)
+    takes, n_late = 0.02, 0
+    for number in range(50):
+        begin = time.monotonic()
+        for half in range(2):
+            send(raw, wire.wait(b"%d" % half, int(1000 * takes), 2 * number + half))
+            time.sleep(takes / 10)  # so that each travels by itself
+        assert sorted(receive(raw).value(0) for _ in range(2)) == [b"0", b"1"]
+        n_late += time.monotonic() - begin > 1.75 * takes
+    assert n_late <= 3, "others on the machine may hold a few up"

@@ -70,7 +70,7 @@ static void send_batch(Story *story)
 static bool has_slot(const Story *story, const Batch *batch)
 {
     unsigned n = n_in_flight(story);
-    return n < SLOTS && pace_has_room(&story->pace, n, batch->state == BATCH_STATE_FULL);
+    return n < SLOTS && (!batch_may_grow(batch) || pace_has_room(&story->pace, n));
 }
 
 static void send_batches(Story *story)
