@@ -59,9 +59,9 @@ struct Batch {
     bool plain; /* its calls travel as they are, one after another */
     bool some_answered;
     bool some_expired; /* in flight */
-    bool complete;     /* passed through: its caller's next calls do not follow in it */
-    int32_t seqid;     /* of the batch call, or of the first plain call: set when it is joined */
-    Carrier *carrier;  /* NULL until it is on a connection */
+    bool complete;    /* its caller's next calls do not follow in it, though it is passed through */
+    int32_t seqid;    /* of the batch call, or of the first plain call: set when it is joined */
+    Carrier *carrier; /* NULL until it is on a connection */
     const void *failed_on; /* the server that failed it the last time; only to be compared */
 
     /* Passed through: calls of this kind (native: of this policy) follow until then as well, for

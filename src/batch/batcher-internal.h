@@ -59,7 +59,7 @@ void batcher_insert_waiting(Batcher *batcher, Batch *batch);
 void batcher_remove_waiting(Batcher *batcher, Call *call);
 void batcher_release_held(Batcher *batcher, Caller *caller, nsec_t now);
 
-/* A call of a batch in flight that nothing more is known of: it ends. */
+/* A call that has not ended does. */
 void batcher_end_call(Batcher *batcher, Call *call, CallOutcome outcome, nsec_t now);
 void batcher_fail_call(Batcher *batcher, Call *call, CallOutcome outcome, const char *text,
                        nsec_t now);

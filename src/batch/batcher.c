@@ -80,13 +80,12 @@ void batcher_remove_caller(Batcher *batcher, Caller *caller)
     batcher_update_busy(batcher, caller);
 }
 
-void batcher_forget_caller(Batcher *batcher, Caller *caller)
+void batcher_forget_caller(Caller *caller)
 {
     check(caller->departed && caller->n_calls == 0);
     list_remove(&caller->batch_link);
     caller->batch = NULL;
     through_unbind(caller);
-    (void)batcher;
 }
 
 void batcher_enter_batch(Caller *caller, Batch *batch)

@@ -59,7 +59,7 @@ void batcher_remove_caller(Batcher *batcher, Caller *caller);
  * in flight ends when it is answered. The caller must stay until its n_calls is 0; then
  * batcher_forget_caller(). */
 void batcher_depart_caller(Batcher *batcher, Caller *caller, nsec_t now);
-void batcher_forget_caller(Batcher *batcher, Caller *caller);
+void batcher_forget_caller(Caller *caller);
 
 /* Takes over a new call; `now` is the time at which its last byte was read. */
 void batcher_submit(Batcher *batcher, Call *call, nsec_t now);

@@ -228,12 +228,3 @@ void call_leave_caller(Call *call)
     call->caller = NULL;
     call_free_unless_needed(call);
 }
-
-const char *call_state_name(CallState state)
-{
-    static const char *const names[] = {
-        [CALL_STATE_NEW] = "new",   [CALL_STATE_HELD] = "held",   [CALL_STATE_WAITING] = "waiting",
-        [CALL_STATE_SENT] = "sent", [CALL_STATE_ENDED] = "ended",
-    };
-    return names[state];
-}

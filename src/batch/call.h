@@ -154,5 +154,3 @@ void call_own_reply(Call *call);
 /* The batch or the caller is done with it; frees it when the other is too. */
 void call_leave_batch(Call *call);
 void call_leave_caller(Call *call);
-
-const char *call_state_name(CallState state);

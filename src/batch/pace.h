@@ -26,8 +26,9 @@
  * And it has to be better by more than another pace.
  *
  * Only a batch that may still grow, and what stands behind it, is kept from an idle slot: a full
- * one gains nothing by waiting, nor does a lone client's. A batch in flight for twice as long as they usually are does not
- * count against the slots: nobody waits for a slow call because the others were fast. */
+ * one gains nothing by waiting, nor does a lone client's. A batch in flight for twice as long as
+ * they usually are does not count against the slots: nobody waits for a slow call because the
+ * others were fast. */
 #pragma once
 
 #include <stdbool.h>

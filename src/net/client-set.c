@@ -71,7 +71,7 @@ static void free_closed(ClientSet *set)
     while ((link = list_first(&set->closed)) != NULL) {
         Client *client = LIST_OWNER(link, Client, set_link);
         list_remove(link);
-        batcher_forget_caller(client->route->batcher, &client->caller);
+        batcher_forget_caller(&client->caller);
         client->route->n_clients--;
         g_free(client);
     }

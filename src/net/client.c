@@ -435,7 +435,8 @@ static bool take_usual(Client *client, Bytes bytes)
     return true;
 }
 
-/* One read; more in the next turn. `ends`: the connection is over behind what can be read. */
+/* One read; what more there is follows later. `ends`: the connection is over behind what can be
+ * read. */
 static void read_bytes(Client *client, bool ends)
 {
     ClientSet *set = client->set;

@@ -5,11 +5,11 @@
  *      +---- paused while the client, or everybody, owes too much <-------+
  *
  * A connection owns memory only while a message of it is cut short (Partial) or a reply is unsent
- * (the calls in `replies`). It is read into the loop's shared buffer, once a turn.
+ * (the calls in `replies`). It is read into the loop's shared buffer, a part at a time.
  *
  * The life of a client:
  *
- *   OPEN <--> PAUSED --peer leaves--> LEAVING --+
+ *   OPEN <--> PAUSED --peer leaves--> LEAVING --+    (from OPEN where a reply cannot be written)
  *    | \_________________________________       |
  *    |  sent what is no call             \      |
  *    v                                    v     v

@@ -178,7 +178,8 @@ void server_slot_idle(Server *server, Slot *slot)
 }
 
 /* One that has closed its last connection may come back as another, an earlier version that does
- * not batch. One that did not batch keeps the time of its next question: it may be slow to answer. */
+ * not batch. One that did not batch keeps the time of its next question: it may be slow to answer.
+ */
 void server_closed(Server *server)
 {
     bool some_left = server->n_slots[SLOT_KIND_BATCH] + server->n_slots[SLOT_KIND_THROUGH] > 0;

@@ -333,7 +333,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     run(&fuzz);
     for (unsigned i = 0; i < MAX_CALLS; i++) {
         batcher_depart_caller(fuzz.batcher, &fuzz.callers[i], 2);
-        batcher_forget_caller(fuzz.batcher, &fuzz.callers[i]);
+        batcher_forget_caller(&fuzz.callers[i]);
     }
     batcher_free(fuzz.batcher);
     method_table_free(methods);

@@ -454,7 +454,7 @@ static void end(Fuzz *fuzz)
     peer_clear(&fuzz->peer);
     for (unsigned i = 0; i < CALLERS; i++) {
         check(fuzz->callers[i].n_calls == 0);
-        batcher_forget_caller(fuzz->batcher, &fuzz->callers[i]);
+        batcher_forget_caller(&fuzz->callers[i]);
     }
     batcher_free(fuzz->batcher);
     loop_free(fuzz->loop);

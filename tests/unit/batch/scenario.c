@@ -250,7 +250,7 @@ static void client_free(FakeClient *client)
     expect_eq(client->caller.n_calls, 0);
     expect(client->caller.n_held == 0 && client->caller.n_waiting == 0 &&
            client->caller.n_sent == 0);
-    batcher_forget_caller(client->scenario->batcher, &client->caller);
+    batcher_forget_caller(&client->caller);
     for (guint i = 0; i < client->sent->len; i++) {
         SentCall *sent = g_ptr_array_index(client->sent, i);
         expect_eq(sent->n_ended, 1, "%s has not ended", sent->token);

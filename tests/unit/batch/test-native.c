@@ -88,7 +88,7 @@ static void end(Native *native)
     }
     for (unsigned i = 0; i < CALLS; i++) {
         batcher_depart_caller(native->batcher, &native->callers[i], 2);
-        batcher_forget_caller(native->batcher, &native->callers[i]);
+        batcher_forget_caller(&native->callers[i]);
         buffer_clear(&native->replies[i]);
     }
     buffer_clear(&native->request);
