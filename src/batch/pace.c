@@ -14,6 +14,7 @@ enum {
     BACKOFF_FACTOR = 4,
     SECOND_LOOK = 32,    /* epochs before what was clearly worse is tried again */
     CLEARLY_WORSE = 115, /* percent of what calls take at the chosen pace */
+    HOPELESS = 200,      /* the same, of a candidate that is given up at once */
     KEPT = 85,           /* percent of what they took before the trial */
     CROWD_CALLERS = 64,  /* at least, here and away */
     CROWD_HERE = 25,     /* percent of their time that passes here, at least */
@@ -279,6 +280,16 @@ static void note_upstream_time(Pace *pace, nsec_t upstream)
     pace->upstream += upstream / SMOOTHING;
 }
 
+/* A candidate that nobody has to wait for to its epoch's end: where batches take a second, that
+ * would be long. Not before as many calls have ended as are under way: those that end first have
+ * waited the least. */
+static bool is_hopeless(const Pace *pace, const PaceLoad *epoch, uint64_t n_pending)
+{
+    double most = mean_time(&pace->of_chosen) * HOPELESS / 100;
+    return pace->now != pace->chosen && epoch->n_ended >= n_pending && (double)epoch->at > most &&
+           mean_time(epoch) > most;
+}
+
 bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream, PaceLoad load)
 {
     note_upstream_time(pace, upstream);
@@ -286,6 +297,12 @@ bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream, 
     pace->in_flight += n_in_flight;
     pace->shared = pace->shared || met || n_in_flight > 1;
     PaceLoad epoch = since(&pace->begin, &load);
+    if (is_hopeless(pace, &epoch, load.n_pending)) {
+        reject(pace, true);
+        pace->now = pace->chosen;
+        begin_epoch(pace, true, load);
+        return false;
+    }
     if (pace->settling) {
         if (pace->n_batches >= SETTLING_BATCHES && (double)epoch.at >= mean_time(&epoch))
             begin_epoch(pace, false, load);

@@ -552,6 +552,20 @@ Test(pace, what_was_clearly_worse_is_looked_at_once_more)
     expect(n > 400 && n < 1000, "%u answers until it is looked at again", n);
 }
 
+/* It takes five times as long: not even for its settling is it waited. */
+Test(pace, what_is_hopeless_is_given_up_at_once)
+{
+    Pace pace;
+    PaceLoad load = {.n_pending = 1};
+    pace_init(&pace, SLOTS);
+    unsigned n_at_one_slot = 0;
+    for (unsigned n = 0; n < 300; n++) {
+        n_at_one_slot += pace.now == SLOTS;
+        lone_answer(&pace, &load, pace.now == SLOTS ? 1000 : 200);
+    }
+    expect(n_at_one_slot > 0 && n_at_one_slot <= 2, "%u answers", n_at_one_slot);
+}
+
 /* Little by little: no epoch is unlike the one before. */
 Test(pace, a_load_that_has_become_another_is_noticed)
 {
