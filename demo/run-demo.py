@@ -415,7 +415,7 @@ def options():
 
 
 def check_environment():
-    missing = [name for name in ("BATCHD", "BATCH_DEMO", "CROWD", "GEN_PY")
+    missing = [name for name in ("BATCHD", "BATCHCTL", "BATCH_DEMO", "CROWD", "GEN_PY")
                if not os.path.exists(os.environ.get(name, ""))]
     if missing:
         raise Failed(f"{', '.join(missing)} not set or not there: use `./run demo`")

@@ -165,7 +165,7 @@ void method_learn_answers(Method *method)
     method->oneway = false;
 }
 
-static bool is_called(const Method *method, Bytes bare_name)
+static bool has_bare_name(const Method *method, Bytes bare_name)
 {
     Bytes name = {method->name.data + method->bare_at, method->name.len - method->bare_at};
     return bytes_equal(name, bare_name);
@@ -182,7 +182,7 @@ void method_table_learn_answers(MethodTable *table, Bytes bare_name)
     gpointer value;
     g_hash_table_iter_init(&iterator, table->methods);
     while (g_hash_table_iter_next(&iterator, NULL, &value)) {
-        if (is_called(value, bare_name))
+        if (has_bare_name(value, bare_name))
             method_learn_answers(value);
     }
 }

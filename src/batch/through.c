@@ -118,7 +118,11 @@ void batcher_through_written(Batcher *batcher, Batch *batch, nsec_t now)
 {
     LIST_EACH (&batch->calls, link) {
         Call *call = LIST_OWNER(link, Call, batch_link);
-        if (call->state == CALL_STATE_SENT && call->oneway)
+        if (call->state != CALL_STATE_SENT || !call->oneway)
+            continue;
+        if (call->type == MESSAGE_CALL && call->method->answers && !call->method->policy->oneway)
+            call->oneway = false; /* it has answered meanwhile, and will answer this */
+        else
             batcher_end_call(batcher, call, CALL_OUTCOME_OK, now);
     }
 }

@@ -56,7 +56,6 @@ static void on_deadline(void *data)
 {
     Engine *engine = data;
     batcher_expire(engine->batcher, loop_now(engine->params.loop));
-    pool_drop_abandoned(&engine->pool);
     loop_defer(engine->params.loop, &engine->dispatch);
 }
 

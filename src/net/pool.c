@@ -248,9 +248,9 @@ static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now,
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        bool fit = kind == SLOT_KIND_THROUGH || (server->n_connecting[kind] == 0 &&
-                                                 (server->asks || !is_asking(server, batch)) &&
-                                                 has_room(pool, server, batch, now, until));
+        bool fit = kind == SLOT_KIND_THROUGH ||
+                   (server->n_connecting[kind] == 0 && !is_asking(server, batch) &&
+                    has_room(pool, server, batch, now, until));
         if (server_is_up(server) && fit && server_may_open_slot(server, kind))
             best = preferred(batch, best, server);
     }
@@ -337,13 +337,13 @@ static Batch *next_due(const Pool *pool, const Batch *behind, nsec_t now)
 static void dispatch_batches(Pool *pool, nsec_t now)
 {
     batcher_set_blocked(pool->batcher, false);
-    Batch *batch, *asking = NULL;
-    while ((batch = next_due(pool, asking, now)) != NULL) {
+    Batch *batch, *waits = NULL;
+    while ((batch = next_due(pool, waits, now)) != NULL) {
         Server *server = server_or_wait(pool, batch, now);
         if (server == NULL && !may_wait_for_question(pool, batch))
             return;
         if (server == NULL) {
-            asking = batch;
+            waits = batch;
             continue;
         }
         if (!server_batches(server, batch, now)) {
@@ -423,8 +423,22 @@ static void close_surplus(Pool *pool)
     }
 }
 
+static void drop_abandoned(Pool *pool)
+{
+    ListLink *link;
+    while ((link = list_first(&pool->abandoned)) != NULL) {
+        Slot *slot = LIST_OWNER(link, Slot, abandoned_link);
+        Server *server = slot->server;
+        bool some_answered = slot->batch->some_answered;
+        slot_close(slot, "");
+        if (!some_answered)
+            server_failed(server, SERVER_FAILURE_TIMEOUT, "no answer within call_timeout");
+    }
+}
+
 void pool_dispatch(Pool *pool, nsec_t now)
 {
+    drop_abandoned(pool);
     if (pool->has_surplus)
         close_surplus(pool);
     if (pool->paused) {
@@ -464,19 +478,6 @@ void pool_abandon(Pool *pool, Batch *batch)
     check(slot->batch == batch);
     if (!list_linked(&slot->abandoned_link))
         list_append(&pool->abandoned, &slot->abandoned_link);
-}
-
-void pool_drop_abandoned(Pool *pool)
-{
-    ListLink *link;
-    while ((link = list_first(&pool->abandoned)) != NULL) {
-        Slot *slot = LIST_OWNER(link, Slot, abandoned_link);
-        Server *server = slot->server;
-        bool some_answered = slot->batch->some_answered;
-        slot_close(slot, "");
-        if (!some_answered)
-            server_failed(server, SERVER_FAILURE_TIMEOUT, "no answer within call_timeout");
-    }
 }
 
 void pool_close(Pool *pool, const char *text)

@@ -85,10 +85,9 @@ void pool_dispatch(Pool *pool, nsec_t now);
 /* A batch was answered, of which `n_in_flight` were under way on its server. */
 void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight);
 
-/* A batch in flight is no longer wanted: BatcherOps.batch_abandoned. Takes effect in
- * pool_drop_abandoned(), which closes its connection. */
+/* A batch in flight is no longer wanted: BatcherOps.batch_abandoned. Its connection is
+ * closed in the next pool_dispatch(). */
 void pool_abandon(Pool *pool, Batch *batch);
-void pool_drop_abandoned(Pool *pool);
 
 /* Closes every connection; batches in flight fail with `text`. */
 void pool_close(Pool *pool, const char *text);

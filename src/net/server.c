@@ -163,10 +163,26 @@ static void come_up(Server *server)
         pool->on_server_up(pool->data);
 }
 
+static bool has_one_connection(const Server *server)
+{
+    uint32_t n = 0;
+    for (SlotKind kind = 0; kind < SLOT_KINDS; kind++)
+        n += server->n_slots[kind] - server->n_connecting[kind];
+    return n == 1;
+}
+
+/* Behind an address that there was no connection to may be another by now, an earlier version that
+ * does not batch. One that did not batch keeps the time of its next question: it may be slow to
+ * answer. */
 void server_connected(Server *server, Slot *slot)
 {
-    if (note(server, SERVER_EVENT_CONNECTED))
+    if (note(server, SERVER_EVENT_CONNECTED)) {
         come_up(server);
+    } else if (server->pool->params.asks && server->batching == SERVER_BATCHING_YES &&
+               has_one_connection(server)) {
+        server->batching = SERVER_BATCHING_UNKNOWN;
+        server->asks = true;
+    }
     if (server->asks)
         ask(server, slot);
 }
@@ -175,18 +191,6 @@ void server_slot_idle(Server *server, Slot *slot)
 {
     if (server->asks && server_is_up(server) && slot->kind == SLOT_KIND_BATCH)
         ask(server, slot);
-}
-
-/* One that has closed its last connection may come back as another, an earlier version that does
- * not batch. One that did not batch keeps the time of its next question: it may be slow to answer.
- */
-void server_closed(Server *server)
-{
-    bool some_left = server->n_slots[SLOT_KIND_BATCH] + server->n_slots[SLOT_KIND_THROUGH] > 0;
-    if (some_left || !server->pool->params.asks || server->batching != SERVER_BATCHING_YES)
-        return;
-    server->batching = SERVER_BATCHING_UNKNOWN;
-    server->asks = true;
 }
 
 /* Said once of all workers, and not again when the configuration changes. */

@@ -90,7 +90,6 @@ bool server_batches(const Server *server, const Batch *batch, nsec_t now);
 /* What happened on its slots. `why` is for people. */
 void server_connected(Server *server, Slot *slot);
 void server_slot_idle(Server *server, Slot *slot); /* after a batch: it may be asked on it */
-void server_closed(Server *server);                /* it has closed a connection */
 void server_answered(Server *server);
 void server_told(Server *server, bool batches, const char *why);
 void server_unknown_native(Server *server, const MethodPolicy *policy, const char *why);

@@ -47,6 +47,31 @@ void slot_finish_batch(Slot *slot)
     batcher_finish(pool->batcher, batch, loop_now(pool->loop));
 }
 
+/* The first from `call` on that was sent and is owed a reply. */
+static Call *owed_from(const Batch *batch, Call *call)
+{
+    while (call != NULL && call->oneway && call->state == CALL_STATE_ENDED) {
+        ListLink *next = list_next(&batch->calls, &call->batch_link);
+        call = next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL;
+    }
+    return call != NULL && call->state != CALL_STATE_WAITING ? call : NULL;
+}
+
+void slot_go_on(Slot *slot, Call *from)
+{
+    Pool *pool = slot->server->pool;
+    Batch *batch = slot->batch;
+    slot->due = owed_from(batch, from);
+    batcher_drop_ended(batch, slot->due);
+    slot_count_inflight(slot);
+    if (slot->due == NULL && !list_linked(&batch->waiting_link)) {
+        slot_finish_batch(slot);
+    } else if (slot->due != NULL && batch->n_unanswered == 0) { /* nobody waits for it any more */
+        pool_abandon(pool, batch);
+        loop_defer(pool->loop, pool->dispatch);
+    }
+}
+
 /* A reply to what was passed through as ONEWAY: later than what was answered before, and earlier
  * than what is due. */
 static bool is_surplus(const Slot *slot, const Message *reply)
@@ -73,7 +98,8 @@ static void pass_over_surplus(Slot *slot, const Message *reply)
                 "server %s has answered '%s', which a client or a oneway = yes said to be oneway",
                 server->name, name);
     slot->answered = reply->seqid;
-    batcher_learn_answers(pool->batcher, reply->name);
+    if (reply->type == MESSAGE_REPLY) /* else it may not even know the method */
+        batcher_learn_answers(pool->batcher, reply->name);
 }
 
 /* The reply to a call that travels by itself. */
@@ -104,11 +130,7 @@ static void take_single_answer(Slot *slot, const Message *reply)
     batcher_answer_call(pool->batcher, call, now);
     if (batch->n_followers > 0) /* their replies are borrowed from the batch */
         pool->on_answers(pool->data);
-    slot->due = slot_owed_from(batch, next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL);
-    batcher_drop_ended(batch, slot->due);
-    slot_count_inflight(slot);
-    if (slot->due == NULL && !list_linked(&batch->waiting_link))
-        slot_finish_batch(slot);
+    slot_go_on(slot, next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL);
 }
 
 static void take_refusal(Slot *slot, SplitStatus status, const char *why)

@@ -35,8 +35,9 @@ void slot_finish_batch(Slot *slot);
 /* Tells the server how many calls it has here now. */
 void slot_count_inflight(Slot *slot);
 
-/* The first from `call` on that was sent and is owed a reply. */
-Call *slot_owed_from(const Batch *batch, Call *call);
+/* Of calls that travel by themselves, when some have ended: `from`, or the first behind it that is
+ * owed a reply, is due. */
+void slot_go_on(Slot *slot, Call *from);
 
 /* The socket takes more; it has more. */
 void slot_write_unsent(Slot *slot);

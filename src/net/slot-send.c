@@ -89,25 +89,13 @@ void slot_send(Slot *slot, Batch *batch)
         give_back(slot);
 }
 
-Call *slot_owed_from(const Batch *batch, Call *call)
-{
-    while (call != NULL && call->oneway && call->state == CALL_STATE_ENDED) {
-        ListLink *next = list_next(&batch->calls, &call->batch_link);
-        call = next != NULL ? LIST_OWNER(next, Call, batch_link) : NULL;
-    }
-    return call != NULL && call->state != CALL_STATE_WAITING ? call : NULL;
-}
-
-/* Of calls that are passed through: the ONEWAYs among them are over. Before, they are as much a
- * load as any other call. */
-static void all_written(Slot *slot)
+/* The ONEWAYs among calls that are passed through are over. Before, they are as much a load as any
+ * other call. */
+static void note_written(Slot *slot)
 {
     Pool *pool = slot->server->pool;
     batcher_through_written(pool->batcher, slot->batch, loop_now(pool->loop));
-    slot_count_inflight(slot);
-    slot->due = slot_owed_from(slot->batch, slot->due);
-    if (slot->due == NULL && !list_linked(&slot->batch->waiting_link))
-        slot_finish_batch(slot);
+    slot_go_on(slot, slot->due);
 }
 
 void slot_send_through(Slot *slot, Batch *batch)
@@ -139,7 +127,7 @@ void slot_send_through(Slot *slot, Batch *batch)
             slot->due = first;
     }
     if (slot->unsent.len == 0)
-        all_written(slot);
+        note_written(slot);
 }
 
 void slot_ask(Slot *slot)
@@ -176,5 +164,5 @@ void slot_write_unsent(Slot *slot)
     buffer_clear(unsent);
     slot_set_events(slot, EV_READ);
     if (slot->kind == SLOT_KIND_THROUGH && slot->batch != NULL)
-        all_written(slot);
+        note_written(slot);
 }

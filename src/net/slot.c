@@ -150,7 +150,6 @@ void slot_lost(Slot *slot, const char *why)
         log_debug("server %s: an idle connection is gone: %s", slot->server->name, why);
         slot_close(slot, why);
     }
-    server_closed(slot->server);
 }
 
 /* Connecting */

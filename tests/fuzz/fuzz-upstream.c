@@ -252,7 +252,6 @@ static void answer_all(Fuzz *fuzz)
 static void expire(Fuzz *fuzz)
 {
     batcher_expire(fuzz->batcher, loop_now(fuzz->loop) + fuzz->params.call_timeout);
-    pool_drop_abandoned(&fuzz->pool);
     loop_defer(fuzz->loop, &fuzz->dispatch);
     fuzz->peaceful = false;
 }

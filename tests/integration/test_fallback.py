@@ -128,15 +128,19 @@ class Callers:
             thread.join()
 
 
-def test_it_comes_back_without_batches(bench):
+@pytest.mark.parametrize("idle_timeout", ("0", "100ms"), ids=("it-closes", "we-close"))
+def test_it_comes_back_without_batches(bench, idle_timeout):
     """An earlier version, which breaks on batches: it is asked before it gets one."""
     upstream = Scripted(bench)
-    daemon = bench.daemon(upstream, daemon={"log_level": "debug"}, batch={"min_calls": "1"})
+    daemon = bench.daemon(upstream, daemon={"log_level": "debug"}, batch={"min_calls": "1"},
+                          upstream={"idle_timeout": idle_timeout})
     raw = bench.connect(daemon)
     served(raw, b"before", 1)
     assert upstream.batches() == [1]
+    if idle_timeout != "0":
+        daemon.log.wait_for("idle -> closed")
     with upstream.refusing():
-        daemon.log.wait_for("an idle connection is gone")
+        daemon.log.wait_for("idle -> closed")
         upstream.script = upstream.probe = \
             lambda message: CLOSE if is_batch(message) else honest(message)
     upstream.forget()

@@ -62,8 +62,8 @@ def test_a_lone_client_whose_calls_overlap(bench, upstream):
     """None waits for another while there is a connection for it, whatever adaptive flush tries."""
     daemon = bench.daemon(upstream, client={"ordering": "relaxed"})
     raw = bench.connect(daemon)
-    takes, n_late = 0.02, 0
-    for number in range(50):
+    takes, n_late = 0.04, 0
+    for number in range(40):
         begin = time.monotonic()
         for half in range(2):
             send(raw, wire.wait(b"%d" % half, int(1000 * takes), 2 * number + half))

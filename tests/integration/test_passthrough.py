@@ -148,6 +148,42 @@ def test_a_server_that_does_not_read_its_oneway_calls_is_waited_for(bench):
     served(raw)
 
 
+def test_a_call_that_expired_before_a_oneway_behind_it_was_written(bench):
+    """Nobody waits for its answer any more: the connection is not kept for it, nor the client."""
+    let_go = threading.Event()
+
+    def held(message):
+        let_go.wait(PATIENCE)
+        return SILENCE if message.name == b"wait" else honest(message)
+
+    upstream = Scripted(bench, held)
+    bench.on_end(let_go.set)
+    daemon = bench.daemon(upstream, method={"*": OFF}, upstream={"call_timeout": "1s"})
+    raw = bench.connect(daemon)
+    send(raw, wire.wait(b"never", 0, 1))
+    upstream.wait_for_calls(1)
+    assert raw.nothing_comes(0.5)
+    send(raw, wire.call("log", 2, (1, wire.STRING, b"x" * (15 << 20)), kind=wire.ONEWAY))
+    assert receive(raw).error()[0] == wire.INTERNAL_ERROR
+    let_go.set()
+    upstream.wait_for_calls(2)
+    served(raw, seqid=3)
+
+
+def test_an_exception_to_a_oneway_call_teaches_nothing(bench):
+    """It may be of a server that does not know the method; later others send it as CALL."""
+    upstream = Scripted(bench, lambda message: wire.encode(
+        wire.exception(message, wire.UNKNOWN_METHOD, "log")))
+    daemon = bench.daemon(upstream, method={"*": OFF})
+    raw = bench.connect(daemon)
+    send(raw, wire.call("log", 1, (1, wire.STRING, b"line"), kind=wire.ONEWAY))
+    daemon.log.wait_for("has answered 'log'")
+    upstream.script = honest
+    for number in range(2, 8, 2):
+        send(raw, wire.call("log", number, (1, wire.STRING, b"line")))
+        served(raw, seqid=number + 1)
+
+
 def test_oneway_sent_as_call(bench, upstream):
     """Passed through, it shows itself by its successor's answer; the connection goes on."""
     daemon = bench.daemon(upstream, method={"*": OFF})

@@ -269,6 +269,7 @@ static void travel(Journey *journey, unsigned round)
     for (unsigned i = 0; i < journey->n; i++)
         set_out(journey, &journey->travellers[i]);
     Batch *batch = batcher_next_due(journey->batcher, 1);
+    cr_assert_not_null(batch);
     batcher_take(journey->batcher, batch, 1);
     expect(batch->n_calls == journey->n && batch->plain == journey->plain);
     batch->seqid = (int32_t)(random_bits(&journey->random) & (INT32_MAX >> 1));
