@@ -280,14 +280,14 @@ static void note_upstream_time(Pace *pace, nsec_t upstream)
     pace->upstream += upstream / SMOOTHING;
 }
 
-/* A candidate that nobody has to wait for to its epoch's end: where batches take a second, that
- * would be long. Not before as many calls have ended as are under way: those that end first have
- * waited the least. */
+/* Whether it is clear before its epoch has ended that the candidate is worse: where batches take a
+ * second, an epoch is long. Not by one batch, which may have met a stall, nor before as many calls
+ * have ended as are under way: those that end first have waited the least. */
 static bool is_hopeless(const Pace *pace, const PaceLoad *epoch, uint64_t n_pending)
 {
     double most = mean_time(&pace->of_chosen) * HOPELESS / 100;
-    return pace->now != pace->chosen && epoch->n_ended >= n_pending && (double)epoch->at > most &&
-           mean_time(epoch) > most;
+    return pace->now != pace->chosen && pace->n_batches > 1 && epoch->n_ended >= n_pending &&
+           (double)epoch->at > most && mean_time(epoch) > most;
 }
 
 bool pace_answered(Pace *pace, bool met, uint32_t n_in_flight, nsec_t upstream, PaceLoad load)

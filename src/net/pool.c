@@ -248,9 +248,9 @@ static void open_slot(Pool *pool, SlotKind kind, const Batch *batch, nsec_t now,
     Server *best = NULL;
     LIST_EACH (&pool->servers, link) {
         Server *server = LIST_OWNER(link, Server, pool_link);
-        bool fit = kind == SLOT_KIND_THROUGH ||
-                   (server->n_connecting[kind] == 0 && !is_asking(server, batch) &&
-                    has_room(pool, server, batch, now, until));
+        bool fit = kind == SLOT_KIND_THROUGH || (server->n_connecting[kind] == 0 &&
+                                                 (server->asks || !is_asking(server, batch)) &&
+                                                 has_room(pool, server, batch, now, until));
         if (server_is_up(server) && fit && server_may_open_slot(server, kind))
             best = preferred(batch, best, server);
     }
@@ -317,7 +317,7 @@ static Server *server_or_wait(Pool *pool, const Batch *batch, nsec_t now)
     return server;
 }
 
-/* Whether the batch may wait for such an answer, which is no reason for those behind it to wait. */
+/* Whether the batch may wait for that of some server, which is no reason for those behind it. */
 static bool may_wait_for_question(const Pool *pool, const Batch *batch)
 {
     LIST_EACH (&pool->servers, link) {
@@ -337,13 +337,13 @@ static Batch *next_due(const Pool *pool, const Batch *behind, nsec_t now)
 static void dispatch_batches(Pool *pool, nsec_t now)
 {
     batcher_set_blocked(pool->batcher, false);
-    Batch *batch, *waits = NULL;
-    while ((batch = next_due(pool, waits, now)) != NULL) {
+    Batch *batch, *waiting = NULL;
+    while ((batch = next_due(pool, waiting, now)) != NULL) {
         Server *server = server_or_wait(pool, batch, now);
         if (server == NULL && !may_wait_for_question(pool, batch))
             return;
         if (server == NULL) {
-            waits = batch;
+            waiting = batch;
             continue;
         }
         if (!server_batches(server, batch, now)) {

@@ -79,14 +79,14 @@ void pool_server_up_elsewhere(Pool *pool);
 /* A server is up, or may be in a moment. */
 bool pool_has_hope(const Pool *pool);
 
-/* Sends the batches that are due, as far as slots are free. */
+/* Closes what was abandoned, and sends the batches that are due, as far as slots are free. */
 void pool_dispatch(Pool *pool, nsec_t now);
 
 /* A batch was answered, of which `n_in_flight` were under way on its server. */
 void pool_answered(Pool *pool, const Batch *batch, uint32_t n_in_flight);
 
-/* A batch in flight is no longer wanted: BatcherOps.batch_abandoned. Its connection is
- * closed in the next pool_dispatch(). */
+/* Nobody waits any more for what a batch in flight is owed. Its connection is closed in the next
+ * pool_dispatch(). */
 void pool_abandon(Pool *pool, Batch *batch);
 
 /* Closes every connection; batches in flight fail with `text`. */

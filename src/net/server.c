@@ -63,7 +63,8 @@ static void ask(Server *server, Slot *slot)
         slot = idle != NULL ? LIST_OWNER(idle, Slot, server_link) : NULL;
     }
     if (slot == NULL) {
-        server_open_slot(server, SLOT_KIND_BATCH);
+        if (server->n_connecting[SLOT_KIND_BATCH] == 0)
+            server_open_slot(server, SLOT_KIND_BATCH);
         return;
     }
     server->asks = false;

@@ -16,7 +16,7 @@ typedef struct Pool Pool;
 
 /* Whether a server serves the batch method of envelopes. */
 typedef enum ServerBatching {
-    SERVER_BATCHING_UNKNOWN, /* it is being asked */
+    SERVER_BATCHING_UNKNOWN, /* it is being asked, or will be */
     SERVER_BATCHING_YES,
     SERVER_BATCHING_NO, /* asked again every batch_retry_interval */
 } ServerBatching;

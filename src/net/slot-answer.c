@@ -47,7 +47,8 @@ void slot_finish_batch(Slot *slot)
     batcher_finish(pool->batcher, batch, loop_now(pool->loop));
 }
 
-/* The first from `call` on that was sent and is owed a reply. */
+/* The first from `call` on that was sent and is not over: its reply has not come or, of a ONEWAY,
+ * it is not written. */
 static Call *owed_from(const Batch *batch, Call *call)
 {
     while (call != NULL && call->oneway && call->state == CALL_STATE_ENDED) {

@@ -36,7 +36,8 @@ void slot_finish_batch(Slot *slot);
 void slot_count_inflight(Slot *slot);
 
 /* Of calls that travel by themselves, when some have ended: `from`, or the first behind it that is
- * owed a reply, is due. */
+ * not over, is due. Where none is, the batch is finished, and where nobody waits for it, abandoned.
+ */
 void slot_go_on(Slot *slot, Call *from);
 
 /* The socket takes more; it has more. */

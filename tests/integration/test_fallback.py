@@ -1,6 +1,7 @@
 """Servers that do not batch, or not yet: their calls are passed through, and the daemon notices when
 they have learnt it."""
 
+import resource
 import threading
 import time
 
@@ -147,6 +148,24 @@ def test_it_comes_back_without_batches(bench, idle_timeout):
     served(raw, b"after", 2)
     assert not upstream.batches()
     daemon.log.wait_for(NO)
+
+
+def test_the_question_that_cannot_be_asked_is_asked_later(bench):
+    """A call that is passed through was first, and there was no descriptor for another connection."""
+    upstream = Scripted(bench)
+    daemon = bench.daemon(upstream, daemon={"log_level": "debug"}, method={"touch": {"batch": "off"}},
+                          upstream={"idle_timeout": "100ms"})
+    raw = bench.connect(daemon)
+    served(raw, seqid=1)
+    daemon.log.wait_for("idle -> closed", 1)
+    limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE,
+                     (daemon.lowest_free_descriptor() + 1, limits[1]))
+    send(raw, wire.call("touch", 2, (1, wire.STRING, b"t")))
+    assert receive(raw).seqid == 2
+    daemon.log.wait_for("cannot open another connection")
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, limits)
+    served(raw, seqid=3)
 
 
 def test_rolling_upgrade(bench):
