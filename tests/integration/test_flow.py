@@ -201,12 +201,17 @@ def test_oneway_calls_of_a_paused_leaver_are_sent(bench, leave, lost, kind):
 @pytest.mark.parametrize("leave", ("close", "reset"))
 def test_oneway_calls_behind_a_reply_that_is_not_read_are_sent(bench, leave):
     """Whoever leaves without reading it resets the connection, and writing on fails."""
-    upstream = Scripted(bench)
+    def enlarged(message):
+        large = [wire.reply(call, (0, wire.STRING, b"x" * (7 << 20))) if call.name == b"echo"
+                 else None for call in calls_of(message)]
+        return wire.encode(wire.batch_reply(message, large))
+
+    upstream = Scripted(bench, enlarged)
     daemon = bench.daemon(upstream, daemon={"log_level": "debug"},
-                          client={"max_client_output": "64KiB"})
+                          client={"max_client_output": "64KiB"}, batch={"min_calls": "1"})
     raw = bench.connect(daemon)
     raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    send(raw, wire.echo(b"x" * (7 << 20), 0))
+    send(raw, wire.echo(b"large", 0))
     daemon.log.wait_for("client .* open -> paused")
     send(raw, *(wire.call("log", number, (1, wire.STRING, b"%d" % number), kind=wire.ONEWAY)
                 for number in range(1, 6)))
