@@ -3,6 +3,8 @@
 #include <glib.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "admin/admin.h"
 #include "base/check.h"
@@ -19,7 +21,8 @@ typedef struct Daemon {
     Crew *crew;
     Control control;
     Admin *admin; /* NULL: no admin interface is configured */
-    struct event sigterm, sigint, sighup;
+    int signal_fd;
+    struct event signals;
     bool signalled; /* to drain */
     bool cut_short; /* by a second signal */
 } Daemon;
@@ -30,52 +33,63 @@ static int print_check(const Config *config)
     return EXIT_OK;
 }
 
-static void on_signal(evutil_socket_t number, short what, void *argument)
+static void on_end(Daemon *daemon, int number)
 {
-    (void)what;
-    Daemon *daemon = argument;
     if (daemon->signalled) {
-        log_warning("%s again: ending at once", g_strsignal((gint)number));
+        log_warning("%s again: ending at once", g_strsignal(number));
         daemon->cut_short = true;
         crew_stop(daemon->crew);
         return;
     }
     daemon->signalled = true;
     if (crew_is_draining(daemon->crew)) { /* an admin interface was asked to */
-        log_info("%s: draining already", g_strsignal((gint)number));
+        log_info("%s: draining already", g_strsignal(number));
         return;
     }
-    log_info("%s: draining", g_strsignal((gint)number));
+    log_info("%s: draining", g_strsignal(number));
     crew_drain(daemon->crew);
 }
 
-static void on_hangup(evutil_socket_t number, short what, void *argument)
+static void on_hangup(Daemon *daemon)
 {
-    (void)number;
-    (void)what;
-    Daemon *daemon = argument;
     g_autofree char *remarks = NULL; /* the log has them */
     if (!crew_is_draining(daemon->crew))
         control_reload(&daemon->control, &remarks, NULL);
 }
 
-static void add_signal(Daemon *daemon, struct event *event, int number,
-                       event_callback_fn on_arrival)
+static void on_signals(evutil_socket_t fd, short what, void *argument)
 {
-    struct event_base *base = crew_loop(daemon->crew)->base;
-    check(evsignal_assign(event, base, number, on_arrival, daemon) == 0);
-    check(evsignal_add(event, NULL) == 0);
+    (void)what;
+    Daemon *daemon = argument;
+    struct signalfd_siginfo info;
+    while (read(fd, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo == SIGHUP)
+            on_hangup(daemon);
+        else
+            on_end(daemon, (int)info.ssi_signo);
+    }
 }
 
-/* What comes before they can be obeyed waits. */
-static void mask_signals(int how)
+/* They are blocked for good, in all threads, and read: no code is interrupted by one, and what
+ * comes before they can be obeyed, or when all is over, waits. */
+static void block_signals(Daemon *daemon)
 {
     sigset_t obeyed;
     sigemptyset(&obeyed);
     sigaddset(&obeyed, SIGTERM);
     sigaddset(&obeyed, SIGINT);
     sigaddset(&obeyed, SIGHUP);
-    check(pthread_sigmask(how, &obeyed, NULL) == 0);
+    check(pthread_sigmask(SIG_BLOCK, &obeyed, NULL) == 0);
+    daemon->signal_fd = signalfd(-1, &obeyed, SFD_NONBLOCK | SFD_CLOEXEC);
+    check(daemon->signal_fd >= 0);
+}
+
+static void obey_signals(Daemon *daemon)
+{
+    struct event_base *base = crew_loop(daemon->crew)->base;
+    check(event_assign(&daemon->signals, base, daemon->signal_fd, EV_READ | EV_PERSIST, on_signals,
+                       daemon) == 0);
+    check(event_add(&daemon->signals, NULL) == 0);
 }
 
 static uint64_t n_ended(const Counters *counters)
@@ -118,18 +132,10 @@ static void log_summary(const Crew *crew)
 
 static int run(Daemon *daemon)
 {
-    add_signal(daemon, &daemon->sigterm, SIGTERM, on_signal);
-    add_signal(daemon, &daemon->sigint, SIGINT, on_signal);
-    add_signal(daemon, &daemon->sighup, SIGHUP, on_hangup);
-    mask_signals(SIG_UNBLOCK);
+    obey_signals(daemon);
     log_info("thrift-batchd %s is ready", PACKAGE_VERSION);
     crew_run(daemon->crew);
-    event_del(&daemon->sigterm);
-    event_del(&daemon->sigint);
-    event_del(&daemon->sighup);
-    signal(SIGHUP, SIG_IGN);
-    signal(SIGTERM, SIG_IGN); /* the status is decided */
-    signal(SIGINT, SIG_IGN);
+    event_del(&daemon->signals);
     log_summary(daemon->crew);
     return daemon->cut_short ? EXIT_FAILED : EXIT_OK;
 }
@@ -164,6 +170,7 @@ static void clear(Daemon *daemon)
     if (daemon->crew != NULL)
         control_clear(&daemon->control);
     crew_free(daemon->crew);
+    close(daemon->signal_fd);
 }
 
 static int serve(Config *config)
@@ -171,9 +178,9 @@ static int serve(Config *config)
     stderr_log_install();
     log_set_level(config->daemon.log_level);
     signal(SIGPIPE, SIG_IGN);
-    mask_signals(SIG_BLOCK);
     descriptor_limit_raise(config);
     Daemon daemon = {0};
+    block_signals(&daemon);
     g_autoptr(GError) error = NULL;
     notify_status("Starting");
     int status = EXIT_FAILED;
