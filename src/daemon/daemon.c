@@ -1,5 +1,6 @@
 #include "daemon/daemon.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,7 +73,7 @@ static void on_signals(evutil_socket_t fd, short what, void *argument)
 
 /* They are blocked for good, in all threads, and read: no code is interrupted by one, and what
  * comes before they can be obeyed, or when all is over, waits. */
-static void block_signals(Daemon *daemon)
+static bool block_signals(Daemon *daemon, GError **error)
 {
     sigset_t obeyed;
     sigemptyset(&obeyed);
@@ -81,7 +82,11 @@ static void block_signals(Daemon *daemon)
     sigaddset(&obeyed, SIGHUP);
     check(pthread_sigmask(SIG_BLOCK, &obeyed, NULL) == 0);
     daemon->signal_fd = signalfd(-1, &obeyed, SFD_NONBLOCK | SFD_CLOEXEC);
-    check(daemon->signal_fd >= 0);
+    if (daemon->signal_fd >= 0)
+        return true;
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot read signals: %s",
+                g_strerror(errno));
+    return false;
 }
 
 static void obey_signals(Daemon *daemon)
@@ -170,7 +175,8 @@ static void clear(Daemon *daemon)
     if (daemon->crew != NULL)
         control_clear(&daemon->control);
     crew_free(daemon->crew);
-    close(daemon->signal_fd);
+    if (daemon->signal_fd >= 0)
+        close(daemon->signal_fd);
 }
 
 static int serve(Config *config)
@@ -180,11 +186,10 @@ static int serve(Config *config)
     signal(SIGPIPE, SIG_IGN);
     descriptor_limit_raise(config);
     Daemon daemon = {0};
-    block_signals(&daemon);
     g_autoptr(GError) error = NULL;
     notify_status("Starting");
     int status = EXIT_FAILED;
-    if (set_up(&daemon, config, &error))
+    if (block_signals(&daemon, &error) && set_up(&daemon, config, &error))
         status = run(&daemon);
     else
         log_error("%s", error->message);

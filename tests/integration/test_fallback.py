@@ -9,6 +9,7 @@ import clients
 import pytest
 import wire
 from clients import Thrift
+from harness import eventually
 from scripted import CLOSE, SILENCE, Scripted, honest, is_batch, value_of, without_batches
 from talk import all_read, receive, send, served
 from test_clients import CLIENT_FORMS, EXTREMES
@@ -153,11 +154,12 @@ def test_it_comes_back_without_batches(bench, idle_timeout):
 def test_the_question_that_cannot_be_asked_is_asked_later(bench):
     """A call that is passed through was first, and there was no descriptor for another connection."""
     upstream = Scripted(bench)
-    daemon = bench.daemon(upstream, daemon={"log_level": "debug"}, method={"touch": {"batch": "off"}},
-                          upstream={"idle_timeout": "100ms"})
+    daemon = bench.daemon(upstream, method={"touch": {"batch": "off"}},
+                          upstream={"idle_timeout": "200ms"})
     raw = bench.connect(daemon)
     served(raw, seqid=1)
-    daemon.log.wait_for("idle -> closed", 1)
+    with_connection = daemon.descriptors()
+    eventually(lambda: daemon.descriptors() < with_connection)
     limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE,
                      (daemon.lowest_free_descriptor() + 1, limits[1]))
