@@ -317,7 +317,8 @@ static Server *server_or_wait(Pool *pool, const Batch *batch, nsec_t now)
     return server;
 }
 
-/* Whether the batch may wait for that of some server, which is no reason for those behind it. */
+/* Whether the batch may wait for a server's answer whether it batches, which is no reason for those
+ * behind it to wait. */
 static bool may_wait_for_question(const Pool *pool, const Batch *batch)
 {
     LIST_EACH (&pool->servers, link) {

@@ -95,9 +95,11 @@ static void pass_over_surplus(Slot *slot, const Message *reply)
     Pool *pool = server->pool;
     char name[SURPLUS_NAME_SIZE];
     bytes_printable(reply->name, name, sizeof name);
-    log_limited(&server->log_limit, loop_now(pool->loop), LOG_LEVEL_WARNING,
-                "server %s has answered '%s', which a client or a oneway = yes said to be oneway",
-                server->name, name);
+    log_limited(
+        &server->log_limit, loop_now(pool->loop), LOG_LEVEL_WARNING,
+        "server %s has answered '%s', which was sent to it as oneway: a client sends it so, "
+        "or oneway = yes is wrong for it",
+        server->name, name);
     slot->answered = reply->seqid;
     if (reply->type == MESSAGE_REPLY) /* else it may not even know the method */
         batcher_learn_answers(pool->batcher, reply->name);

@@ -146,10 +146,10 @@ void slot_lost(Slot *slot, const char *why)
 {
     if (slot->state == SLOT_STATE_BUSY) {
         slot_fail(slot, SERVER_FAILURE_LOST, why);
-    } else {
-        log_debug("server %s: an idle connection is gone: %s", slot->server->name, why);
-        slot_close(slot, why);
+        return;
     }
+    log_debug("server %s: an idle connection is gone: %s", slot->server->name, why);
+    slot_close(slot, why);
 }
 
 /* Connecting */

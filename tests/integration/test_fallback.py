@@ -158,8 +158,7 @@ def test_the_question_that_cannot_be_asked_is_asked_later(bench):
                           upstream={"idle_timeout": "200ms"})
     raw = bench.connect(daemon)
     served(raw, seqid=1)
-    with_connection = daemon.descriptors()
-    eventually(lambda: daemon.descriptors() < with_connection)
+    eventually(lambda: upstream.n_connections() == 0)
     limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE,
                      (daemon.lowest_free_descriptor() + 1, limits[1]))

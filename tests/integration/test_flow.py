@@ -196,6 +196,8 @@ def test_oneway_calls_of_a_paused_leaver_are_sent(bench, leave, lost, kind):
     upstream.wait_for_calls(20)
     assert [call.value(1) for call in upstream.calls()] == [b"%d" % number for number in range(20)]
     daemon.log.wait_for("client .* leaving -> closed")
+    if leave == "half_close":
+        assert raw.until_closed() == b""
 
 
 @pytest.mark.parametrize("leave", ("close", "reset"))
